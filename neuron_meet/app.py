@@ -1,0 +1,308 @@
+"""The composition root: the only module that knows all others. Start and stop order stand here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from neuron_meet import __version__
+from neuron_meet.api import build_api
+from neuron_meet.audit import Audit
+from neuron_meet.chat.journal import Journal
+from neuron_meet.failure import ForeseenFailure
+from neuron_meet.ice.servers import IceServers
+from neuron_meet.operating import Parts, operated
+from neuron_meet.ops.health import Health
+from neuron_meet.ops.logs import name_everywhere
+from neuron_meet.ops.stalls import StallWatch
+from neuron_meet.ops.tracing import traced
+from neuron_meet.realtime.server import MeetingServer
+from neuron_meet.rest.address import client_address
+from neuron_meet.rest.origins import Origins
+from neuron_meet.rooms.removals import DENIED_SECONDS, Removals
+from neuron_meet.settings import Settings
+from neuron_meet.signaling.attendance import Attendance
+from neuron_meet.signaling.chat import typing_expired
+from neuron_meet.signaling.context import Signaling
+from neuron_meet.signaling.dispatch import Dispatcher
+from neuron_meet.signaling.expulsion import Expulsion
+from neuron_meet.signaling.handshake import Handshake
+from neuron_meet.signaling.limits import EventLimits
+from neuron_meet.signaling.live import LiveMeetings
+from neuron_meet.signaling.presence.interface import Presence
+from neuron_meet.signaling.presence.memory import MemoryPresence
+from neuron_meet.signaling.presence.room import REPLAYED_MESSAGES
+from neuron_meet.signaling.reconciliation import Reconciliation
+from neuron_meet.signaling.typing import TypingIndicators
+from neuron_meet.store.client import IDLE_SECONDS, Database
+from neuron_meet.store.entrance import Entrance
+from neuron_meet.store.ids import new_instance
+from neuron_meet.store.lease import Lease
+from neuron_meet.store.messages import Messages
+from neuron_meet.store.participants import Participants
+from neuron_meet.store.rehearsal import rehearse
+from neuron_meet.store.rooms import Rooms
+
+if TYPE_CHECKING:
+    from neuron_meet.signaling.node import ClusterNode
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 5.0
+MAX_BUFFERED_BYTES = 4_000_000
+"""What may wait for one client that is slow to read."""
+
+
+class PortTakenError(ForeseenFailure):
+    """The port cannot be listened on. The text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server. `url` is where it listens, if it does, `admin_url` the admin address, if there is one; the parts are
+    for tests and operation."""
+
+    url: str
+    admin_url: str | None
+    signaling: Signaling
+    sockets: MeetingServer
+    dispatcher: Dispatcher
+    database: Database
+    health: Health
+    reconciliation: Reconciliation
+    stalls: StallWatch
+    patience: Patience
+    runner: web.AppRunner
+    parts: Parts
+    node: ClusterNode | None = None
+    """Its part in the cluster; None for the only server."""
+
+    def hurry(self) -> None:
+        """Wait for nothing more when stopping."""
+        self.patience.seconds = 0.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long a stop waits for rows that are still being written; the next start closes the rest."""
+
+    seconds: float = DRAIN_SECONDS
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    database_url: str,
+    listener: socket.socket | None = None,
+    *,
+    stop: Callable[[], None] | None = None,
+) -> AsyncGenerator[Server]:
+    """A server on a database that is there and migrated, for as long as the block lasts.
+
+    `stop` is called when an operator wants it to drain and end.
+
+    Start: database, lease, rows of the dead, signaling, port. Stop, in the reverse order: sockets, port, rows,
+    lease, database. `listener`: a socket that listens already, instead of HOST and PORT.
+
+    Raises DatabaseUnreachable, PortTakenError, AdminPortTaken, ClientMissingError, RedisUnreachable,
+    TracingMissing.
+    """
+    async with (
+        assembled(settings, database_url) as server,
+        operated(settings, server.parts, stop) as admin_url,
+    ):
+        url = await _listen(server.runner, settings, listener)
+        yield replace(server, url=url, admin_url=admin_url)
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Server]:
+    """All of a server but a port: its application is started, and answers who calls it (neuron_meet/mounting.py).
+
+    Raises DatabaseUnreachable, ClientMissingError, TracingMissing.
+    """
+    async with AsyncExitStack() as stack:
+        instance = new_instance()
+        await stack.enter_async_context(traced(settings, instance))
+        database = Database(
+            database_url,
+            pool_size=settings.database_pool_size,
+            timeout_seconds=settings.database_timeout_seconds,
+            host_idle_seconds=IDLE_SECONDS,
+        )
+        await database.start()
+        stack.push_async_callback(database.stop)
+        await rehearse(database, newest_messages=REPLAYED_MESSAGES)
+        direct_url = settings.direct_url if settings.database_url else None
+        direct = direct_url.get_secret_value() if direct_url else database_url
+        lease = Lease(direct, instance)
+        stack.push_async_callback(lease.stop)
+        await lease.start(alone=settings.redis_url is None)
+
+        node = _cluster_node(settings, instance)
+        if node:
+            name_everywhere(node=instance)
+        presence: Presence = node.presence if node else _only_presence()
+        checks = {"database": database.ping} | ({"redis": node.check} if node else {})
+        health = Health(__version__, checks)
+        signaling = _signaling(settings, database, instance, presence)
+        patience = Patience()
+        stack.push_async_callback(_finish_writing, signaling, patience)
+        reconciliation = Reconciliation(signaling.presence, Participants(database), signaling.attendance)
+        reconciliation.start()
+        stack.push_async_callback(reconciliation.stop)
+        stalls = StallWatch()
+        stalls.start()
+        stack.callback(stalls.stop)
+        counts = node.counts if node else None
+        audit = Audit(settings.audit_log, instance if node else "")
+        stack.callback(audit.close)
+        shared = counts and counts.windows
+        api = build_api(settings, database, LiveMeetings(signaling), health, audit=audit, shared=shared)
+        limits = EventLimits(settings, counts)
+        sockets = _sockets(settings, Handshake(api.tokens), limits)
+        dispatcher = Dispatcher(signaling, limits, max_sdp_bytes=settings.max_payload_bytes, audit=audit)
+        sockets.serve(dispatcher)
+        signaling.deliver = signaling.deliver_here = sockets.deliver
+        sockets.attach(api.application)
+        expulsion = Expulsion(signaling, sockets.sockets_of, node)
+        if node is not None:
+            await _join_cluster(stack, node, signaling, sockets, lease)
+
+        runner = web.AppRunner(api.application, access_log=None, handle_signals=False, shutdown_timeout=2)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(sockets.close_all)
+        parts = Parts(
+            signaling,
+            sockets,
+            dispatcher,
+            limits,
+            database,
+            health,
+            reconciliation,
+            stalls,
+            node,
+            audit,
+            expulsion,
+        )
+        yield Server(
+            url="",
+            admin_url=None,
+            signaling=signaling,
+            sockets=sockets,
+            dispatcher=dispatcher,
+            database=database,
+            health=health,
+            reconciliation=reconciliation,
+            stalls=stalls,
+            patience=patience,
+            runner=runner,
+            parts=parts,
+            node=node,
+        )
+        health.draining = True
+
+
+def _only_presence() -> MemoryPresence:
+    return MemoryPresence(Removals(), Removals(account_seconds=DENIED_SECONDS, guest_seconds=DENIED_SECONDS))
+
+
+def _cluster_node(settings: Settings, instance: str) -> ClusterNode | None:
+    """This server as one of many, where REDIS_URL says that there are others; else Redis is not even imported."""
+    if settings.redis_url is None:
+        return None
+    from neuron_meet.signaling.node import ClusterNode  # noqa: PLC0415
+
+    return ClusterNode(settings.redis_url.get_secret_value(), instance)
+
+
+async def _join_cluster(
+    stack: AsyncExitStack, node: ClusterNode, signaling: Signaling, sockets: MeetingServer, lease: Lease
+) -> None:
+    from neuron_meet.realtime.handover import Handover  # noqa: PLC0415
+
+    async def close_rows() -> None:
+        closed = await lease.close_rows_of_the_dead(datetime.now(UTC), still_there)
+        log.info("closed participant rows of servers that are no more", rows=closed)
+
+    async def still_there(code: str) -> list[str]:
+        return [member.record_id for member in await node.presence.members(code)]
+
+    node.presence.hosting.connected = sockets.connected
+    signaling.deliver = node.serve(signaling).deliver
+    node.on_death = close_rows
+    await node.start()
+    stack.push_async_callback(node.stop)
+    if node.moves is not None:
+        sockets.handover = Handover(sockets, node.moves, node.name, node.presence.whereabouts.inside)
+    await close_rows()
+
+
+def _signaling(settings: Settings, database: Database, instance: str, presence: Presence) -> Signaling:
+    def expired(sid: str) -> None:
+        typing_expired(signaling, sid)
+
+    def undelivered(_effects: object) -> None:
+        raise RuntimeError("the transport is not attached yet")
+
+    signaling = Signaling(
+        presence=presence,
+        entrance=Entrance(database),
+        rooms=Rooms(database),
+        attendance=Attendance(Participants(database), instance),
+        journal=Journal(Messages(database)),
+        typing=TypingIndicators(expired),
+        ice=IceServers(settings),
+        deliver=undelivered,
+        deliver_here=undelivered,
+        max_message_length=settings.max_message_length,
+    )
+    return signaling
+
+
+async def _finish_writing(signaling: Signaling, patience: Patience) -> None:
+    """Rows that are still being written, before the database goes."""
+    await signaling.journal.drain(patience.seconds)
+    left = await signaling.attendance.drain(patience.seconds)
+    if left:
+        log.warning("participant rows left open, the next start closes them", rows=left)
+    await signaling.attendance.stop()
+
+
+def _sockets(settings: Settings, handshake: Handshake, limits: EventLimits) -> MeetingServer:
+    return MeetingServer(
+        handshake=handshake,
+        allow_connection_from=limits.allow_connection_from,
+        allow_connection_anywhere=limits.allow_connection_anywhere,
+        client_address=client_address(settings.trusted_proxies),
+        max_buffered_bytes=MAX_BUFFERED_BYTES,
+        max_packet_bytes=max(1_000_000, 4 * settings.max_payload_bytes),
+        ping_interval=settings.ping_interval_seconds,
+        ping_timeout=settings.ping_timeout_seconds,
+        recovery_grace=settings.recovery_grace_seconds,
+        cors_allowed_origins=Origins(settings).allow_connection,
+    )
+
+
+async def _listen(runner: web.AppRunner, settings: Settings, listener: socket.socket | None) -> str:
+    if listener is not None:
+        await web.SockSite(runner, listener).start()
+        return f"http://{settings.bind_host}:{listener.getsockname()[1]}"
+    site = web.TCPSite(runner, settings.bind_host, settings.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise PortTakenError(
+            f"Port {settings.port} on {settings.bind_host} cannot be used ({error.strerror}). "
+            "Stop what listens there, or choose another with PORT or --port."
+        ) from error
+    port = runner.addresses[0][1]
+    return f"http://{settings.bind_host}:{port}"

@@ -1,0 +1,1 @@
+"""Accounts: passwords, tokens, and the identity that a verified token proves."""

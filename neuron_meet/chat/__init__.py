@@ -1,0 +1,1 @@
+"""Chat: durable messages of a room."""

@@ -1,0 +1,93 @@
+"""The chat journal: messages become durable in the order in which they will be broadcast."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import structlog
+
+from neuron_meet.failure import place
+from neuron_meet.store.errors import EngineUnavailable, StoreError
+from neuron_meet.store.messages import Messages, NewMessage
+
+log = structlog.get_logger(__name__)
+
+LARGEST_GROUP = 64
+"""Messages written in one statement at most: keeps one statement short when a backlog has built up."""
+
+
+class Journal:
+    """Writes messages in groups: an idle journal writes at once, a busy one takes all that came meanwhile.
+
+    Nothing waits for company, so a single message costs no delay and sixteen at a time cost one statement.
+    """
+
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
+        self._waiting: deque[tuple[NewMessage, asyncio.Future[None]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def append(self, message: NewMessage) -> None:
+        """Return when `message` is durable. Callers come back in the order in which they called.
+
+        Raises the StoreError that kept it from being stored.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((message, done))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="chat-journal")
+        await done
+
+    async def drain(self, seconds: float | None = None) -> None:
+        """Return when nothing waits to be written any more; after `seconds`, if given, give up what does."""
+        if self._writer is not None:
+            _, late = await asyncio.wait([self._writer], timeout=seconds)
+            for writer in late:
+                writer.cancel()
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
+                try:
+                    await self._messages.append([message for message, _ in group])
+                except EngineUnavailable as error:
+                    # Whoever queued up behind a store that is away would only wait for the next deadline.
+                    group.extend(self._waiting)
+                    self._waiting.clear()
+                    _finish(group, error)
+                except StoreError as error:
+                    await self._write_singly(group, error)
+                except Exception as error:  # whatever it is, nobody is left waiting for ever
+                    log.error("chat journal failed", **place(error))  # noqa: TRY400 -- its text may quote content
+                    _finish(group, error)
+                else:
+                    _finish(group, None)
+        finally:
+            self._writer = None
+
+    async def _write_singly(
+        self, group: list[tuple[NewMessage, asyncio.Future[None]]], error: StoreError
+    ) -> None:
+        # One bad message (its room or account was deleted meanwhile) must not take its neighbours along.
+        if len(group) == 1:
+            _finish(group, error)
+            return
+        for entry in group:
+            try:
+                await self._messages.append([entry[0]])
+            except StoreError as single:
+                _finish([entry], single)
+            else:
+                _finish([entry], None)
+
+
+def _finish(group: list[tuple[NewMessage, asyncio.Future[None]]], error: Exception | None) -> None:
+    for _, done in group:
+        if done.done():  # the caller was cancelled: the server is going down
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)

@@ -1,0 +1,1 @@
+"""The commands of the program, by subject; `cli.py` puts them together."""

@@ -1,0 +1,1 @@
+"""The contract for machines, generated from its declarations in code: OpenAPI, AsyncAPI, TypeScript types."""

@@ -1,0 +1,224 @@
+"""The Engine.IO server: upstream's HTTP handling with this server's connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import engineio
+import msgspec
+from aiohttp import hdrs, web
+from engineio.async_drivers.aiohttp import translate_request
+
+from neuron_meet import errors
+from neuron_meet.realtime.frames import Frame, websocket_text
+from neuron_meet.realtime.socket import EngineSocket
+from neuron_meet.realtime.websocket import Upgrade, WebSocket
+
+CLOSING_STEPS_A_SECOND = 20
+RETRY_AFTER_SECONDS = "10"
+
+
+class ConnectionSink(Protocol):
+    """What the Socket.IO layer is told about connections."""
+
+    def opened(self, socket: EngineSocket) -> None:
+        """A connection was made."""
+        ...
+
+    def message(self, socket: EngineSocket, data: bytes) -> None:
+        """A MESSAGE packet arrived; `data` follows its type."""
+        ...
+
+    def ended(self, socket: EngineSocket, reason: str, *, clean: bool) -> None:
+        """The connection is over; `clean` where the client meant to go."""
+        ...
+
+    def pinged(self, socket: EngineSocket) -> None:
+        """A ping goes out now."""
+        ...
+
+    def ponged(self, socket: EngineSocket) -> None:
+        """A pong came."""
+        ...
+
+
+class EngineServer(engineio.AsyncServer):
+    """`engineio.AsyncServer` with `EngineSocket` connections; everything about HTTP stays upstream's."""
+
+    def __init__(
+        self,
+        *,
+        sink: ConnectionSink,
+        allow_connection_from: Callable[[str], bool],
+        allow_connection_anywhere: Callable[[str], Awaitable[bool]],
+        client_address: Callable[[web.Request], str],
+        max_buffered_bytes: int,
+        **options: Any,
+    ) -> None:
+        super().__init__(async_mode="aiohttp", monitor_clients=False, http_compression=False, **options)
+        # A copy: the driver's table is shared by every server in the process.
+        self._async = {**self._async, "websocket": WebSocket, "translate_request": self._translate}
+        self.draining = False
+        """Whether new connections are refused, because the server goes."""
+        self.max_buffered_bytes = max_buffered_bytes
+        self.sink = sink
+        self._allow_connection_from = allow_connection_from
+        self._allow_connection_anywhere = allow_connection_anywhere
+        self._client_address = client_address
+        self._to_flush: list[EngineSocket] = []
+        self.sockets: dict[str, EngineSocket] = {}
+        self.slow_dropped = 0
+
+    def flush_soon(self, socket: EngineSocket) -> None:
+        """Flush a socket at the end of this turn of the loop."""
+        self._to_flush.append(socket)
+        if len(self._to_flush) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        sockets, self._to_flush = self._to_flush, []
+        for socket in sockets:
+            socket.flush()
+
+    async def close_all(self, seconds: float, *, held: bool = False) -> None:
+        """End every connection, evenly spread, and wait until the peers know (upstream's `shutdown` closes none).
+
+        `held`: their places are kept, for a return to another node.
+        """
+        open_sockets = list(self.sockets.values())
+        steps = max(1, min(len(open_sockets), int(seconds * CLOSING_STEPS_A_SECOND)))
+        for step in range(steps):
+            for socket in open_sockets[step::steps]:
+                socket.end(self.reason.SERVER_DISCONNECT, clean=not held)
+            if step < steps - 1:
+                await asyncio.sleep(seconds / steps)
+        closing = [socket.websocket.ended() for socket in open_sockets if socket.websocket is not None]
+        await asyncio.gather(*closing)
+
+    def _translate(self, request: web.Request) -> dict[str, Any]:
+        environ = translate_request(request)
+        environ["REMOTE_ADDR"] = self._client_address(request)  # upstream: always 127.0.0.1
+        return environ
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """A request to the Engine.IO path.
+
+        Upstream turns each into a WSGI environment and looks at it from all sides. A new websocket, asked for as
+        every client of the protocol does and with nothing in its way, goes without that; the rest, and whatever
+        is to be refused, goes through upstream.
+        """
+        if (
+            request.rel_url.raw_query_string == _NEW_WEBSOCKET
+            and not self.draining
+            and self._welcomes_origin(request)
+            and (upgrade := _upgrade(request)) is not None
+        ):
+            return await self._open_websocket(request, upgrade)
+        return await super().handle_request(request)
+
+    def _welcomes_origin(self, request: web.Request) -> bool:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None:
+            return True
+        named = {"HTTP_HOST": request.headers.get(hdrs.HOST, "")}
+        named["HTTP_X_FORWARDED_HOST"] = ",".join(request.headers.getall(hdrs.X_FORWARDED_HOST, ()))
+        return self.cors_allowed_origins(origin, named)
+
+    async def _open_websocket(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:
+        address = self._client_address(request)
+        refusal = await self._refuse_connection(address, upgradable=True)
+        if refusal is not None:
+            return await self._make_response(refusal, self._translate(request))
+        socket, opening = self._new_socket(address, [])
+        websocket = WebSocket(socket.run, self)
+        try:
+            return await websocket.answer(request, upgrade, websocket_text(opening))
+        finally:
+            socket.end(self.reason.TRANSPORT_CLOSE, abort=True)  # where it did not get as far as a websocket
+
+    async def _refuse_connection(self, address: str, *, upgradable: bool) -> dict[str, Any] | None:
+        """What is answered instead of a new connection; None where it is welcome."""
+        if not self.draining:
+            if not self._allow_connection_from(address):
+                return TOO_MANY
+            if not upgradable:
+                return NO_UPGRADE
+            if not await self._allow_connection_anywhere(address):
+                return TOO_MANY
+        return DRAINING if self.draining else None
+
+    def _new_socket(self, address: str, upgrades: list[str]) -> tuple[EngineSocket, bytes]:
+        """A connection that begins now, and the OPEN packet that tells its client so."""
+        sid = self.generate_id()
+        socket = self.sockets[sid] = EngineSocket(self, sid, address)
+        opening = {
+            "sid": sid,
+            "upgrades": upgrades,
+            "pingInterval": int(self.ping_interval * 1000),
+            "pingTimeout": int(self.ping_timeout * 1000),
+            "maxPayload": self.max_http_buffer_size,
+        }
+        self.sink.opened(socket)
+        socket.schedule_ping()
+        return socket, b"0" + msgspec.json.encode(opening)
+
+    async def _handle_connect(
+        self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
+    ) -> dict[str, Any] | web.StreamResponse:
+        """Replaces `AsyncServer._handle_connect`, which can only make `AsyncSocket`s."""
+        address, by_websocket = environ["REMOTE_ADDR"], transport == "websocket"
+        upgradable = not by_websocket or _asks_for_upgrade(environ)
+        if (refusal := await self._refuse_connection(address, upgradable=upgradable)) is not None:
+            return refusal
+        socket, opening = self._new_socket(address, [] if by_websocket else ["websocket"])
+        socket.write(Frame(opening))
+        if by_websocket:
+            try:
+                return await socket.handle_get_request(environ)
+            finally:
+                socket.end(
+                    self.reason.TRANSPORT_CLOSE, abort=True
+                )  # where it did not get as far as a websocket
+        socket.connected = True
+        return self._ok(await socket.poll(), jsonp_index=jsonp_index)
+
+
+NO_UPGRADE: dict[str, Any] = {
+    "status": "400 BAD REQUEST",
+    "headers": [("Content-Type", "application/json")],
+    "response": b'"Invalid websocket upgrade"',
+}
+"""What upstream says to a websocket handshake without `Upgrade`; without `Connection: upgrade` it breaks (500)."""
+
+
+_NEW_WEBSOCKET = "EIO=4&transport=websocket"
+"""The query of a new websocket (Engine.IO protocol 4), as the JavaScript client writes it."""
+
+
+def _upgrade(request: web.Request) -> Upgrade | None:
+    """The websocket handshake that the request is; None where it is none, which upstream answers."""
+    if request.method != hdrs.METH_GET:
+        return None
+    try:
+        return Upgrade(request)
+    except web.HTTPBadRequest:
+        return None
+
+
+def _asks_for_upgrade(environ: dict[str, Any]) -> bool:
+    """Whether `Connection` names `upgrade` (RFC 9110 §7.8); upstream has looked at `Upgrade` only."""
+    return "upgrade" in {option.strip() for option in environ.get("HTTP_CONNECTION", "").lower().split(",")}
+
+
+def _refusal(status: str, refusal: errors.Refusal) -> dict[str, Any]:
+    """A refused handshake, in the shape that upstream turns into a response."""
+    body = json.dumps({"message": refusal.message, "statusCode": refusal.status})
+    headers = [("Content-Type", "application/json"), ("Retry-After", RETRY_AFTER_SECONDS)]
+    return {"status": status, "headers": headers, "response": body.encode()}
+
+
+DRAINING = _refusal("503 SERVICE UNAVAILABLE", errors.UNAVAILABLE)
+TOO_MANY = _refusal("429 TOO MANY REQUESTS", errors.TOO_MANY_REQUESTS)

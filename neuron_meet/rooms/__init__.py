@@ -1,0 +1,1 @@
+"""Rooms: codes, settings and the rules of entry."""

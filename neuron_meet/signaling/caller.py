@@ -1,0 +1,25 @@
+"""The one who sends an event: a socket and what the server itself knows about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from neuron_meet.rates import Bucket
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """A connected socket as the use cases see it.
+
+    `user_id` is the verified token's subject or None for a guest: nothing that a client says changes it.
+    `gone` turns true when the socket is no longer connected; check it after every await.
+    """
+
+    sid: str
+    user_id: str | None = None
+    auth_name: str = ""
+    address: str = ""
+    capabilities: frozenset[str] = field(default_factory=frozenset[str])
+    gone: bool = False
+    buckets: dict[str, Bucket] = field(default_factory=dict[str, Bucket])
+    """How much of each class of events it may still send (signaling/limits.py)."""

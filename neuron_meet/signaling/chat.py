@@ -1,0 +1,137 @@
+"""Chat in a room: durable before anybody sees it, in the order in which it is stored; and who types."""
+
+from __future__ import annotations
+
+import structlog
+
+from neuron_meet import errors
+from neuron_meet.errors import Refused, refuse
+from neuron_meet.rooms.policy import refuse_chat
+from neuron_meet.signaling.caller import Caller
+from neuron_meet.signaling.context import Signaling
+from neuron_meet.signaling.effects import EndTyping, Outcome, RoomEffect, ToRoom, settled
+from neuron_meet.signaling.events import (
+    ChatAck,
+    ChatAuthor,
+    ChatMessage,
+    HistoryAuthor,
+    HistoryMessage,
+    SendChatMessage,
+    TypingStart,
+    TypingStop,
+    UserTyping,
+    timestamp,
+)
+from neuron_meet.signaling.membership import present
+from neuron_meet.signaling.presence.participant import Participant
+from neuron_meet.signaling.presence.room import LiveRoom
+from neuron_meet.store.errors import StoreError
+from neuron_meet.store.ids import new_id
+from neuron_meet.store.messages import NewMessage
+
+log = structlog.get_logger(__name__)
+
+
+async def send_message(signaling: Signaling, caller: Caller, request: SendChatMessage) -> Outcome:
+    """Store a message, then show it to everybody in the room, the sender included.
+
+    Raises Refused; `Failed to send message` where it could not be stored, and then nobody has seen it.
+    """
+    sender, live = present(signaling, caller, request.room_id)
+    refuse(refuse_chat(live.known_rules, is_host=sender.is_host))
+    content = _content(request.content, signaling.max_message_length)
+    # Held: joins under way must find it in the live room's recent messages.
+    async with signaling.presence.hold(live.code), signaling.presence.speaking(live):
+        message = NewMessage(
+            id=new_id(),
+            room_id=sender.room_id,
+            user_id=sender.user_id,
+            sender_name=sender.display_name,
+            content=content,
+            created_at=live.message_moment(signaling.now()),
+        )
+        try:
+            await signaling.journal.append(message)
+        except StoreError as error:
+            log.warning("chat message not stored", error=type(error).__name__)
+            raise Refused(errors.SEND_FAILED) from error
+        replayed, shown = _replayed(sender, message), _live(sender, message)
+
+        def step(room: LiveRoom) -> Outcome:
+            room.say(replayed)
+            effects: list[RoomEffect] = [ToRoom(room.code, shown)]
+            if signaling.typing.typing(sender.sid):
+                ended = _typing(sender, is_typing=False)
+                effects += [EndTyping(sender.sid), ToRoom(room.code, ended, skip=sender.sid)]
+            return Outcome(effects, ChatAck(message=replayed))
+
+        return await settled(signaling.act(live.code, step, urgent=True))
+
+
+def start_typing(signaling: Signaling, caller: Caller, request: TypingStart) -> Outcome:
+    """Tell the others that the sender types, for the next three seconds."""
+    sender, _ = present(signaling, caller, request.room_id)
+    signaling.typing.start(sender.sid)
+    return Outcome([ToRoom(sender.room_code, _typing(sender, is_typing=True), skip=sender.sid)])
+
+
+def stop_typing(signaling: Signaling, caller: Caller, request: TypingStop) -> Outcome:
+    """Tell the others that the sender no longer types."""
+    sender, _ = present(signaling, caller, request.room_id)
+    signaling.typing.stop(sender.sid)
+    return Outcome([ToRoom(sender.room_code, _typing(sender, is_typing=False), skip=sender.sid)])
+
+
+def typing_expired(signaling: Signaling, sid: str) -> None:
+    """A typing indicator ran out: tell the others, who would show it for ever."""
+    sender = signaling.presence.participant(sid)
+    if sender is not None:
+        signaling.deliver([ToRoom(sender.room_code, _typing(sender, is_typing=False), skip=sid)])
+
+
+def _content(text: str, max_length: int) -> str:
+    # PostgreSQL's text has no NUL; nobody means to send one.
+    content = text.replace("\x00", "").strip()
+    if not content:
+        raise Refused(errors.CONTENT_REQUIRED)
+    if len(content) > max_length:
+        raise Refused(errors.MESSAGE_TOO_LONG)
+    return content
+
+
+def _typing(sender: Participant, *, is_typing: bool) -> UserTyping:
+    return UserTyping(socket_id=sender.sid, display_name=sender.display_name, is_typing=is_typing)
+
+
+def _live(sender: Participant, message: NewMessage) -> ChatMessage:
+    author = None
+    if sender.user_id is not None:
+        author = ChatAuthor(
+            id=sender.user_id, name=sender.account_name or sender.display_name, avatar_url=sender.avatar_url
+        )
+    return ChatMessage(
+        id=message.id,
+        sender_id=sender.sid,
+        sender_name=message.sender_name,
+        content=message.content,
+        type="TEXT",
+        timestamp=timestamp(message.created_at),
+        user=author,
+    )
+
+
+def _replayed(sender: Participant, message: NewMessage) -> HistoryMessage:
+    author = None
+    if sender.user_id is not None:
+        author = HistoryAuthor(
+            id=sender.user_id, name=sender.account_name or "", display_name=sender.account_display_name
+        )
+    return HistoryMessage(
+        id=message.id,
+        sender_id=message.user_id,
+        sender_name=message.sender_name,
+        content=message.content,
+        type="TEXT",
+        timestamp=timestamp(message.created_at),
+        user=author,
+    )

@@ -1,0 +1,84 @@
+"""Host controls. The server acts; it does not ask the target's browser to be so kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from msgspec import structs
+
+from neuron_meet import errors
+from neuron_meet.errors import Refused
+from neuron_meet.signaling.caller import Caller
+from neuron_meet.signaling.context import Signaling
+from neuron_meet.signaling.departure import depart
+from neuron_meet.signaling.effects import Decision, Outcome, ToRoom, ToSocket, settled
+from neuron_meet.signaling.events import (
+    ForceDisconnect,
+    ForceMute,
+    LockRoom,
+    MuteParticipant,
+    RemoveParticipant,
+    RoomLocked,
+    TargetPayload,
+    UserToggleAudio,
+)
+from neuron_meet.signaling.membership import code_of, companion, member
+from neuron_meet.signaling.presence.participant import Participant
+from neuron_meet.signaling.presence.room import LiveRoom
+
+
+def mute_participant(signaling: Signaling, caller: Caller, request: MuteParticipant) -> Decision:
+    """Mute one participant; everybody sees it, the target too."""
+
+    def step(room: LiveRoom) -> Outcome:
+        target = _target_of_host(room, caller, request)
+        room.update(structs.replace(target, is_muted=True))
+        return Outcome(
+            [
+                ToSocket(target.sid, ForceMute()),
+                ToRoom(room.code, UserToggleAudio(socket_id=target.sid, enabled=False)),
+            ]
+        )
+
+    return signaling.act(code_of(signaling, caller, request.room_id), step)
+
+
+def remove_participant(signaling: Signaling, caller: Caller, request: RemoveParticipant) -> Decision:
+    """Take one participant out of the meeting and keep them out of it."""
+
+    def step(room: LiveRoom) -> Outcome:
+        target = _target_of_host(room, caller, request)
+        room.kept_out.remove(target.visitor())
+        told = ToSocket(target.sid, ForceDisconnect(reason=errors.REMOVED_BY_HOST))
+        return Outcome([told, *depart(signaling, room, target.sid)])
+
+    return signaling.act(code_of(signaling, caller, request.room_id), step)
+
+
+async def lock_room(signaling: Signaling, caller: Caller, request: LockRoom) -> Outcome:
+    """Lock or unlock the room: stored first, in force for every join that is under way, then told."""
+    code = code_of(signaling, caller, request.room_id)
+    async with signaling.presence.hold(code) as live, signaling.presence.changing(live):
+        host = as_host(live, caller, request.room_id)
+        await signaling.rooms.change_settings(host.room_id, {}, is_locked=request.locked)
+
+        def step(room: LiveRoom) -> Outcome:
+            room.change(replace(room.known_rules, is_locked=request.locked))
+            return Outcome([ToRoom(code, RoomLocked(locked=request.locked), skip=caller.sid)])
+
+        return await settled(signaling.act(code, step))
+
+
+def as_host(room: LiveRoom, caller: Caller, room_id: str) -> Participant:
+    """The caller as the room's host. Raises Refused for anybody else."""
+    sender = member(room, caller, room_id)
+    if not room.known_rules.hosted_by(sender.user_id):
+        raise Refused(errors.NOT_AUTHORIZED)
+    return sender
+
+
+def _target_of_host(room: LiveRoom, caller: Caller, request: TargetPayload) -> Participant:
+    host = as_host(room, caller, request.room_id)
+    if request.target is None:
+        raise Refused(errors.INVALID_REQUEST)
+    return companion(room, host, request.target)

@@ -1,0 +1,1 @@
+"""PostgreSQL through Prisma: the only code that imports the Prisma client."""

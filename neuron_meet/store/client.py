@@ -1,0 +1,240 @@
+"""The database: the life cycle of the Prisma client and its engine."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuron_meet.store.engine.address import DatabaseAddress
+from neuron_meet.store.engine.calls import Calls
+from neuron_meet.store.engine.plan_engine import PlanEngine
+from neuron_meet.store.engine.pool import Pool, is_served
+from neuron_meet.store.engine.prisma import connected_client, rehearsing_client, transaction
+from neuron_meet.store.engine.process import Launch
+from neuron_meet.store.engine.ready_plans import ReadyPlans
+from neuron_meet.store.engine.supervisor import EngineSupervisor
+from neuron_meet.store.errors import DatabaseUnreachable, DataError, EngineUnavailable, TableNotFoundError
+from neuron_meet.store.generated.client import PACKAGED_SCHEMA_PATH, Prisma
+
+_CHECK_SECONDS = 7.0
+"""A start must have failed within 10 s; the engine needs one of them at most to come up, and two to end."""
+_READ_ONLY = "25006"
+"""PostgreSQL's code for a write where none may be (its manual, appendix A)."""
+_REASONS = {
+    "P1000": "refused the user name or password",
+    "P1001": "cannot be reached",
+    "P1003": "does not exist",
+    "P1008": "did not answer in time",
+    "P1010": "denies access to this user",
+    "P1011": "could not be reached over TLS",
+    "P2024": "did not answer in time",
+    "P2037": "has no free connection left",
+    _READ_ONLY: "takes no writes",
+}
+_ADVICE = {
+    "P1000": "Check the user and password in DATABASE_URL.",
+    "P1003": "Create it, or check the name in DATABASE_URL.",
+    "P1010": "Grant the user access, or check DATABASE_URL.",
+    "P1011": "Check sslmode and the certificates in DATABASE_URL.",
+    "P2037": "Lower DATABASE_POOL_SIZE, or raise PostgreSQL's max_connections.",
+    _READ_ONLY: "Name the primary in DATABASE_URL, not a standby.",
+}
+IDLE_SECONDS = 60.0
+"""A server's host is kept so long after its last call: it costs 75 MB, and 0.3 s of CPU to start again."""
+_MISSING_COLUMN = "P2022"
+_SHARED_FROM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections that are there, those that work, and callers that wait for one."""
+
+    open: int
+    busy: int
+    waiting: int
+
+
+def own_connections(limit: int) -> int:
+    """How many of `limit` connections are this process's own; the others are the host's.
+
+    Four of five: the host runs what nothing in serving asks for. Of fewer than four it needs all, and runs everything
+    then.
+    """
+    return limit - max(2, limit // 5) if limit >= _SHARED_FROM else 0
+
+
+class Database:
+    """A PostgreSQL database, used through Prisma Client Python.
+
+    `prisma` is the generated client. Its queries end within `timeout_seconds`; they raise the exceptions in
+    :mod:`neuron_meet.store.errors`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        timeout_seconds: float = 5.0,
+        host_idle_seconds: float | None = None,
+        node: Path | None = None,
+        schema: Path | None = None,
+    ) -> None:
+        """`node` and `schema` default to the Node.js that is found and the schema that the client was made from.
+
+        With `host_idle_seconds` the engine's host, a Node.js process, is there only while something needs it, and
+        so long after. None keeps it from start to stop.
+        """
+        self._url = url
+        self._pool_size = pool_size
+        self._timeout = timeout_seconds
+        self._host_idle = host_idle_seconds
+        self._node = node
+        self._schema = schema or PACKAGED_SCHEMA_PATH
+        self._supervisor: EngineSupervisor | None = None
+        self._engine: PlanEngine | None = None
+        self._prisma: Prisma | None = None
+
+    async def start(self) -> None:
+        """Start the engine, reach the database and find the tables in it; 10 s at most.
+
+        Raises DatabaseUnreachable, whose message says what is wrong and what to do; nothing is left running then.
+        """
+        if self._supervisor is not None:
+            return
+        try:
+            address = DatabaseAddress.parse(self._url)
+        except ValueError as error:
+            raise DatabaseUnreachable(str(error)) from None
+        limit = min(self._pool_size, address.connection_limit or self._pool_size)
+        own = own_connections(limit) if is_served(address) else 0
+        launch = Launch(self._node, self._schema, address, limit - own, self._timeout)
+        supervisor = EngineSupervisor(launch, self._host_idle)
+        pool = Pool(address, own, self._timeout) if own else None
+        ready = ReadyPlans.read(self._schema, address.schema) if pool else ReadyPlans.none()
+        self._engine = engine = PlanEngine(supervisor, self._timeout, pool, ready.plans)
+        try:
+            if self._host_idle is not None and pool is not None and ready.plans:
+                supervisor.start_at_rest()
+            else:
+                await supervisor.start()
+            self._prisma = connected_client(engine)
+            await self._check(address, engine, supervisor)
+        except BaseException as error:
+            self._prisma = self._engine = None
+            await engine.close_pool()
+            await supervisor.stop()
+            if isinstance(error, EngineUnavailable):
+                raise DatabaseUnreachable(str(error)) from None
+            raise
+        self._supervisor = supervisor
+
+    async def stop(self) -> None:
+        """Close all connections and end the engine; returns when no process is left. May be called again."""
+        supervisor, self._supervisor = self._supervisor, None
+        engine, self._engine = self._engine, None
+        self._prisma = None
+        if engine is not None:
+            await engine.close_pool()
+        if supervisor is not None:
+            await supervisor.stop()
+
+    @property
+    def prisma(self) -> Prisma:
+        """The connected client. Raises EngineUnavailable before the start and after the stop."""
+        if self._prisma is None:
+            raise EngineUnavailable("The database client is not started.")
+        return self._prisma
+
+    async def ping(self) -> None:
+        """A round trip to the database from this process itself, and one through the engine's host if there is one.
+
+        A host that was ended because nobody needed it is not started for this.
+        Raises EngineUnavailable when one of them is not done within the deadline, and when the database takes no
+        writes: a standby cannot be used.
+        """
+        prisma, engine, supervisor = self.prisma, self._engine, self._supervisor
+        takes_writes = True
+        if supervisor is not None and not supervisor.at_rest:
+            [state] = await prisma.query_raw("SELECT current_setting('transaction_read_only') AS read_only")
+            takes_writes = state["read_only"] == "off"
+        if engine is not None:
+            takes_writes = await engine.ping() and takes_writes
+        if not takes_writes:
+            raise EngineUnavailable("The database is read-only.", _READ_ONLY)
+
+    def transaction(self, statement: str, *values: str) -> AbstractAsyncContextManager[Prisma]:
+        """A transaction of Prisma's queries that begins with a statement of SQL, such as a lock.
+
+        It ends within `timeout_seconds`. Raises StoreError.
+        """
+        return transaction(self.prisma, statement, *values)
+
+    def rehearsal(self) -> Database:
+        """This database for queries that are to be compiled and not run (store/rehearsal.py)."""
+        if self._engine is None:
+            raise EngineUnavailable("The database client is not started.")
+        return self.rehearsing(self._engine)
+
+    @classmethod
+    def rehearsing(cls, engine: PlanEngine) -> Database:
+        """A database whose queries are compiled by `engine` and not run."""
+        rehearsal = cls("")
+        rehearsal._prisma = rehearsing_client(engine)
+        return rehearsal
+
+    @property
+    def engine_pid(self) -> int | None:
+        """The engine's process id; None while there is no engine."""
+        return self._supervisor.pid if self._supervisor else None
+
+    @property
+    def engine_restarts(self) -> int:
+        """How often the engine has died and been started again."""
+        return self._supervisor.restarts if self._supervisor else 0
+
+    @property
+    def calls(self) -> Calls:
+        """What was asked since the start."""
+        return self._engine.calls if self._engine else Calls()
+
+    @property
+    def pool_use(self) -> PoolUse:
+        """This process's own connections now; zeros where it has none (the engine's host has the others)."""
+        pool = self._engine.pool if self._engine else None
+        return PoolUse(pool.open, pool.busy, pool.waiting) if pool else PoolUse(0, 0, 0)
+
+    async def _check(
+        self, address: DatabaseAddress, engine: PlanEngine, supervisor: EngineSupervisor
+    ) -> None:
+        """Reach the database and read a row of each table."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                if not (supervisor.at_rest and await engine.reaches()):
+                    await self.prisma.query_raw("SELECT 1")
+                    await engine.open()
+                await look_at_each_table(self.prisma)
+        except EngineUnavailable as error:
+            code = error.code or ""
+            reason = _REASONS.get(code, "did not answer in time" if not code else "cannot be used")
+            advice = _ADVICE.get(code, "Check DATABASE_URL and that PostgreSQL runs there.")
+            raise DatabaseUnreachable(f"The database {address} {reason}. {advice}") from None
+        except TimeoutError:
+            raise DatabaseUnreachable(
+                f"The database {address} did not answer within {_CHECK_SECONDS:.0f} s. "
+                "Check DATABASE_URL and that PostgreSQL runs there."
+            ) from None
+        except DataError as error:
+            if not isinstance(error, TableNotFoundError) and error.code != _MISSING_COLUMN:
+                raise DatabaseUnreachable(f"The database {address} cannot be used. {error}") from None
+            raise DatabaseUnreachable(
+                f"The database {address} lacks tables or columns of this server. Run: neuron-meet db deploy"
+            ) from None
+
+
+async def look_at_each_table(prisma: Prisma) -> None:
+    """Read a row of each table. Raises StoreError where one, or one of its columns, is not there."""
+    for table in (prisma.user, prisma.room, prisma.roomsettings, prisma.participant, prisma.message):
+        await table.find_first()

@@ -1,0 +1,1 @@
+"""The query-engine process and the connection to it."""

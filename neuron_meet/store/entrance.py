@@ -1,0 +1,75 @@
+"""The one query that a join begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypedDict
+
+from neuron_meet.store.client import Database
+from neuron_meet.store.engine.prisma import find_unique_row
+from neuron_meet.store.models import Room
+
+
+class AuthorRow(TypedDict):
+    """The columns of a message's account that somebody who enters is shown."""
+
+    id: str
+    name: str
+    displayName: str | None
+
+
+class MessageRow(TypedDict):
+    """A message as its row has it; `createdAt` is in UTC."""
+
+    id: str
+    userId: str | None
+    senderName: str | None
+    content: str
+    type: str
+    createdAt: datetime
+    user: AuthorRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A room with its settings, and its newest messages, newest first."""
+
+    room: Room
+    messages: list[MessageRow]
+
+
+class Entrance:
+    """What a join must know about a room."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def room(self, code: str, *, newest_messages: int) -> Entered | None:
+        """The room with `code`, its settings and its newest messages (newest first) with their authors.
+
+        One round trip (design §2, "The way of a join"). None where there is no such room. The messages stay rows:
+        models of fifty messages and their authors would cost a third of the join (docs/performance.md).
+        """
+        found = await find_unique_row(
+            self._database.prisma,
+            Room,
+            {
+                "where": {"code": code},
+                "include": {
+                    "settings": True,
+                    "messages": {
+                        "take": newest_messages,
+                        "order_by": [{"createdAt": "desc"}, {"id": "desc"}],
+                        "include": {"user": True},
+                    },
+                },
+            },
+        )
+        if found is None:
+            return None
+        rows: list[Any] = found.pop("messages")
+        if rows and isinstance(rows[0]["createdAt"], str):  # the host's answers are JSON
+            for row in rows:
+                row["createdAt"] = datetime.fromisoformat(row["createdAt"])
+        return Entered(Room.model_validate(found), rows)

@@ -1,0 +1,140 @@
+"""Which run of which server opened a Participant row, and whether that run is still alive.
+
+The five models have no column for it (and stay as they are), so the row's id tells the run (store/ids.py), and
+the run holds a PostgreSQL advisory lock for as long as its process lives: the database itself lets go of it
+when the process is gone, however it went. A start closes the open rows of every run whose lock it can take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from neuron_meet.store.direct import DIRECT_ERRORS, connect
+from neuron_meet.store.errors import DatabaseUnreachable
+from neuron_meet.store.ids import INSTANCE_LENGTH, PARTICIPANT_PREFIX
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 1.0
+CLOSE_TIMEOUT_SECONDS = 2.0
+_OURS = f"^{PARTICIPANT_PREFIX}[0-9a-z]{{24}}$"
+
+
+StillThere = Callable[[str], Awaitable[Collection[str]]]
+"""The rows of those who are in a room now, at any node."""
+
+
+class Lease:
+    """The advisory lock of one run of one server, on a connection of its own, taken again when that breaks."""
+
+    def __init__(self, url: str, instance: str) -> None:
+        """`url`: a direct connection to the database; a pooler in transaction mode would share the lock around."""
+        self._url = url
+        self._instance = instance
+        self._connection: Any = None
+        self._lost = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self, *, alone: bool = False) -> None:
+        """Take the lock and keep it. Where this server is `alone`, runs that are no more can have nobody in a room
+        elsewhere: their rows are closed at once.
+
+        Raises DatabaseUnreachable.
+        """
+        closed = 0
+        try:
+            await self._take()
+            self._keeper = asyncio.create_task(self._keep(), name="lease")
+            if alone:
+                closed = await self.close_rows_of_the_dead(datetime.now(UTC))
+        except DIRECT_ERRORS as error:
+            raise DatabaseUnreachable(
+                f"No direct connection to the database ({type(error).__name__}). Check DIRECT_URL, or DATABASE_URL "
+                "where that is not set, and that PostgreSQL runs there."
+            ) from error
+        if closed:
+            log.info("closed participant rows of servers that are no more", rows=closed)
+
+    async def stop(self) -> None:
+        """Let go of the lock."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        if self._connection is not None and not self._connection.is_closed():
+            await self._connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
+
+    async def close_rows_of_the_dead(self, left_at: datetime, alive: StillThere | None = None) -> int:
+        """Close the open rows of runs that are no more, the former server's among them. Returns how many.
+
+        Rows of a live run on the same database are not touched: its lock is held. `alive` is asked, by room code,
+        which rows are of participants who have come to another node.
+        """
+        connection = self._connection
+        runs = await connection.fetch(
+            f"""SELECT DISTINCT CASE WHEN id ~ '{_OURS}' THEN substr(id, 2, {INSTANCE_LENGTH}) END AS run
+                FROM "Participant" WHERE "isActive" """  # noqa: S608 -- constants of this package
+        )
+        closed = 0
+        for row in runs:
+            run: str | None = row["run"]
+            if run == self._instance:
+                continue
+            if run is not None:
+                if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _lock_key(run)):
+                    continue
+                await connection.execute("SELECT pg_advisory_unlock($1)", _lock_key(run))
+            spared = await self._spared(run, alive) if run is not None and alive is not None else []
+            done = await connection.execute(
+                f"""UPDATE "Participant" SET "isActive" = false, "leftAt" = $1
+                    WHERE "isActive" AND id <> ALL($3::text[]) AND CASE WHEN $2::text IS NULL THEN id !~ '{_OURS}'
+                                              ELSE substr(id, 2, {INSTANCE_LENGTH}) = $2 AND id ~ '{_OURS}' END""",  # noqa: S608
+                left_at.replace(tzinfo=None),
+                run,
+                spared,
+            )
+            closed += int(done.rsplit(" ", 1)[-1])
+        return closed
+
+    async def _spared(self, run: str, alive: StillThere) -> list[str]:
+        """Open rows of a run whose participants are somewhere."""
+        rooms = await self._connection.fetch(
+            """SELECT DISTINCT r.code FROM "Participant" p JOIN "Room" r ON r.id = p."roomId"
+               WHERE p."isActive" AND p.id LIKE $1""",
+            f"{PARTICIPANT_PREFIX}{run}%",
+        )
+        return [record_id for room in rooms for record_id in await alive(room["code"])]
+
+    async def _take(self) -> None:
+        connection = await connect(self._url)
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", _lock_key(self._instance))
+        except BaseException:
+            connection.terminate()
+            raise
+        self._lost.clear()
+        connection.add_termination_listener(self._on_end)
+        self._connection = connection
+
+    def _on_end(self, _connection: object) -> None:
+        self._lost.set()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._lost.wait()
+            log.warning("database lease lost, taking it again")
+            try:
+                await self._take()
+            except DIRECT_ERRORS:
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+def _lock_key(instance: str) -> int:
+    """A run's advisory lock: 63 bits of a hash, so that it meets no other program's small numbers."""
+    digest = hashlib.sha256(b"neuron-meet/" + instance.encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

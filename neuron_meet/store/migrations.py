@@ -1,0 +1,173 @@
+"""Bringing a database up to date: applying migrations, and adopting what the former server left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+
+from neuron_meet.failure import ForeseenFailure
+from neuron_meet.store import assets
+from neuron_meet.store.adoption import IntrospectionFailed, compare
+from neuron_meet.store.engine.address import DatabaseAddress
+from neuron_meet.store.history import (
+    HISTORY_TABLE,
+    Contents,
+    Migration,
+    Verdict,
+    edited,
+    judge,
+    migrations_in,
+    read_contents,
+)
+from neuron_meet.store.prisma_cli import PrismaCli
+from neuron_meet.store.scripts import ScriptFailed, apply, open_history, record_applied
+from neuron_meet.store.session import address_of, session
+
+LOCK_KEY = 72_707_369
+"""The advisory lock of a deployment: Prisma's own (prisma-engines), so that its CLI waits too."""
+
+LOCK_SECONDS = 120
+"""How long to wait for another server's deployment of the same database, in seconds."""
+
+LOCK_NOT_AVAILABLE = "55P03"
+"""SQLSTATE when `lock_timeout` has passed (PostgreSQL's manual, appendix A)."""
+
+Say = Callable[[str], None]
+
+
+class MigrationRefused(ForeseenFailure):
+    """The database was left as it is. The message says why and what to do."""
+
+
+async def deploy(url: str, say: Say) -> bool:
+    """Apply the migrations that the database at `url` does not have, and adopt it if the former server made it.
+
+    Says each step in a sentence. Costs some 20 ms when there is nothing to do. Servers that start at the same time
+    take turns. Returns whether anything was done.
+
+    Node.js and the Prisma CLI are needed to adopt a database, not to migrate one. Raises MigrationRefused,
+    DatabaseUnreachable, NodeMissing or PrismaCliMissing.
+    """
+    address = address_of(url)
+    migrations = migrations_in(assets.migrations_dir())
+    async with session(address) as connection:
+        contents = await read_contents(connection, address.schema)
+        if judge(migrations, contents) is Verdict.CURRENT:
+            _warn_of_edits(migrations, contents, say)
+            return False
+        # Held by a transaction rather than the session, so that it also works through a pooler.
+        async with connection.transaction():
+            await _lock(connection, address)
+            contents = await read_contents(connection, address.schema)
+            # The answer's portal would keep a snapshot meanwhile, for which CREATE INDEX CONCURRENTLY waits for ever.
+            await connection.execute("SELECT 1")
+            return await _bring_up_to_date(url, address, migrations, contents, say)
+
+
+async def _lock(connection: Any, address: DatabaseAddress) -> None:
+    """Wait for the deployment's lock, which the connection's transaction then holds."""
+    try:
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY, timeout=LOCK_SECONDS + 5)
+    except asyncpg.PostgresError as error:
+        if getattr(error, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise MigrationRefused(
+            f"Another process has been migrating the database {address} for {LOCK_SECONDS} s: "
+            "start again when it is done."
+        ) from None
+
+
+async def status(url: str, say: Say) -> bool:
+    """Say which migrations the database at `url` has; whether it is up to date. Changes nothing.
+
+    Raises DatabaseUnreachable.
+    """
+    address = address_of(url)
+    migrations = migrations_in(assets.migrations_dir())
+    async with session(address) as connection:
+        contents = await read_contents(connection, address.schema)
+    verdict = judge(migrations, contents)
+    states = {record.name: "applied" if record.finished else "FAILED" for record in contents.history or ()}
+    say(f"Database {address}:")
+    for migration in migrations:
+        say(f"  {migration.name}: {states.get(migration.name, 'not applied')}")
+    for name in states.keys() - {migration.name for migration in migrations}:
+        say(f"  {name}: {states[name]}, but not in {assets.migrations_dir().name}/")
+    _warn_of_edits(migrations, contents, say)
+    say(
+        {
+            Verdict.CURRENT: "The database is up to date.",
+            Verdict.BEHIND: "Migrations are missing: `neuron-meet db deploy` applies them (and so does serve).",
+            Verdict.UNKNOWN: "There are tables but no history of ours: `neuron-meet db deploy` adopts them if they are "
+            "the former server's.",
+            Verdict.FAILED: "A migration failed half-way: `neuron-meet db deploy` says what to do.",
+        }[verdict]
+    )
+    return verdict is Verdict.CURRENT
+
+
+async def _bring_up_to_date(
+    url: str, address: DatabaseAddress, migrations: tuple[Migration, ...], contents: Contents, say: Say
+) -> bool:
+    verdict = judge(migrations, contents)
+    if verdict is Verdict.FAILED:
+        names = ", ".join(record.name for record in contents.history or () if not record.finished)
+        raise MigrationRefused(
+            f"Migration {names} failed or was cut off in the database {address}. See whether its changes are there, "
+            f'then say so: prisma migrate resolve --applied "{names}" if they are, --rolled-back "{names}" if not.'
+        )
+    if verdict is Verdict.CURRENT:
+        return False
+    # A connection of its own: the other one's transaction holds the lock.
+    async with session(address) as connection:
+        applied = {record.name for record in contents.history or ()}
+        missing = [migration for migration in migrations if migration.name not in applied]
+        if verdict is Verdict.UNKNOWN:
+            await _adopt(url, address, connection, missing.pop(0), say)
+        if missing:
+            say(f"Applying to the database {address}: {', '.join(migration.name for migration in missing)}.")
+            await open_history(connection, address.schema)
+        for migration in missing:
+            await _apply(connection, migration)
+    return True
+
+
+async def _apply(connection: Any, migration: Migration) -> None:
+    try:
+        await apply(connection, migration, assets.migrations_dir())
+    except ScriptFailed as error:
+        raise MigrationRefused(f"The migration {migration.name} failed: {error}") from None
+
+
+async def _adopt(url: str, address: DatabaseAddress, connection: Any, first: Migration, say: Say) -> None:
+    """Record the first migration as applied if the former server's tables are there; refuse everything else."""
+    say(f"The database {address} has tables but no history of ours: comparing it with the former server's.")
+    try:
+        found = await compare(PrismaCli(url), assets.migrations_dir() / first.name / "schema.prisma")
+    except IntrospectionFailed as error:
+        raise MigrationRefused(
+            f"The database {address} has tables that Prisma cannot read, and was left as it is: {error}"
+        ) from None
+    if found.difference:
+        raise MigrationRefused(
+            f"The database {address} is neither empty nor the former server's, and was left as it is. Use another "
+            "database, or another schema of it (?schema=name), or make it equal first. It differs in this:\n"
+            f"{found.difference}"
+        )
+    await open_history(connection, address.schema)
+    await record_applied(connection, first)
+    kept = (
+        f" Other tables and types in it are left alone: {', '.join(found.foreign)}." if found.foreign else ""
+    )
+    say(
+        f"Adopted the former server's database {address}: its tables and rows are as they were, and the migration "
+        f"{first.name} counts as applied (table {HISTORY_TABLE}).{kept}"
+    )
+
+
+def _warn_of_edits(migrations: tuple[Migration, ...], contents: Contents, say: Say) -> None:
+    for name in edited(migrations, contents):
+        say(f"Warning: the migration {name} was edited after it was applied; write a new one instead.")

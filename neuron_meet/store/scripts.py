@@ -1,0 +1,113 @@
+"""Migration scripts, applied and recorded as Prisma's own `migrate deploy` does it, without its CLI.
+
+So a server migrates its database with what is in its package, and a database is the same whoever migrated it: each
+script goes to PostgreSQL whole, and `_prisma_migrations` says when it was done, or why it failed. Better than there, a
+script and its record are one transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from neuron_meet.store.history import HISTORY_TABLE, Migration
+
+_TABLE = f"""
+CREATE TABLE IF NOT EXISTS "{HISTORY_TABLE}" (
+    id VARCHAR(36) PRIMARY KEY NOT NULL,
+    checksum VARCHAR(64) NOT NULL,
+    finished_at TIMESTAMPTZ,
+    migration_name VARCHAR(255) NOT NULL,
+    logs TEXT,
+    rolled_back_at TIMESTAMPTZ,
+    started_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    applied_steps_count INTEGER NOT NULL DEFAULT 0
+)
+"""
+"""The table of prisma-engines' SQL flavour for PostgreSQL, word for word."""
+
+
+NO_TRANSACTION = "25001"
+"""SQLSTATE of a statement that cannot run inside a transaction (PostgreSQL's manual, appendix A)."""
+
+
+class ScriptFailed(Exception):
+    """PostgreSQL refused a script. The message is PostgreSQL's."""
+
+
+async def open_history(connection: Any, schema: str) -> None:
+    """Make `schema` the one that names without a schema mean, and see that it and its history are there."""
+    quoted = '"' + schema.replace('"', '""') + '"'
+    # Asked first: who may not make schemas may still have been given one.
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema):
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
+    await connection.execute(f"SET search_path = {quoted}")
+    if await connection.fetchval("SELECT to_regclass($1)", f'{quoted}."{HISTORY_TABLE}"') is None:
+        await connection.execute(_TABLE)
+
+
+async def apply(connection: Any, migration: Migration, folder: Path) -> None:
+    """Run a migration's script and record it, after :func:`open_history`. What interrupts it leaves no trace.
+
+    Raises ScriptFailed; nothing of the script is left then, but the failure is on record.
+    """
+    script = (folder / migration.name / "migration.sql").read_text()
+    try:
+        async with connection.transaction():
+            await connection.execute(script)
+            await _record(connection, migration, finished=True)
+    except asyncpg.PostgresError as error:
+        if getattr(error, "sqlstate", None) == NO_TRANSACTION:
+            await _apply_alone(connection, migration, script)
+            return
+        if connection.is_closed():
+            raise
+        await _record(connection, migration, finished=False, logs=str(error))
+        raise ScriptFailed(str(error)) from None
+
+
+async def _apply_alone(connection: Any, migration: Migration, script: str) -> None:
+    """For a statement that cannot be part of a transaction (CREATE INDEX CONCURRENTLY), as Prisma does with all.
+
+    Where it is interrupted or fails, its record stays unfinished: somebody must look.
+    """
+    record = await _record(connection, migration, finished=False)
+    try:
+        await connection.execute(script)
+    except asyncpg.PostgresError as error:
+        if not connection.is_closed():
+            await connection.execute(
+                f'UPDATE "{HISTORY_TABLE}" SET logs = $2 WHERE id = $1',  # noqa: S608
+                record,
+                str(error),
+            )
+        raise ScriptFailed(str(error)) from None
+    await connection.execute(
+        f'UPDATE "{HISTORY_TABLE}" SET finished_at = now(), applied_steps_count = 1 WHERE id = $1',  # noqa: S608
+        record,
+    )
+
+
+async def record_applied(connection: Any, migration: Migration) -> None:
+    """Record a migration as applied that was not run here (`prisma migrate resolve --applied`)."""
+    await _record(connection, migration, finished=True, steps=0)
+
+
+async def _record(
+    connection: Any, migration: Migration, *, finished: bool, steps: int = 1, logs: str | None = None
+) -> str:
+    record = str(uuid.uuid4())
+    await connection.execute(
+        f'INSERT INTO "{HISTORY_TABLE}" (id, checksum, migration_name, logs, finished_at, applied_steps_count) '  # noqa: S608
+        "VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END, $6)",
+        record,
+        migration.checksum,
+        migration.name,
+        logs,
+        finished,
+        steps if finished else 0,
+    )
+    return record

@@ -1,0 +1,112 @@
+/** The page: which view the address asks for, and the way from the door through the meeting to its end. */
+import { Devices } from "./devices.js";
+import { offerDevices } from "./device-choice.js";
+import { openDoor } from "./door.js";
+import { byId, clearNotices, element, notice, showView } from "./dom.js";
+import { showHome } from "./home.js";
+import { enterMeeting } from "./meeting.js";
+import { account, remembered, roomByCode, signOut } from "./rest.js";
+import { codeIn } from "./codes.js";
+import { ending } from "./words.js";
+
+const devices = new Devices();
+let current = null; // what the view on screen has running: { stop() }
+
+for (const holder of document.querySelectorAll("[data-devices]")) offerDevices(holder, devices);
+byId("sign-out").onclick = () => {
+  signOut();
+  route();
+};
+addEventListener("popstate", route);
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href^='/']");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
+  event.preventDefault();
+  go(link.getAttribute("href"));
+});
+route();
+
+function go(path) {
+  history.pushState(null, "", path);
+  route();
+}
+
+/** Show what the address names. Nothing of the former view goes on. */
+async function route() {
+  current?.stop();
+  const visit = (current = { stop: () => devices.stopAll() });
+  document.title = "Neuron Meet";
+  const asked = /^\/join\/([^/]*)\/?$/.exec(location.pathname)?.[1];
+  try {
+    let stale = false;
+    const me = await account(() => (stale = true));
+    if (visit !== current) return;
+    showAccount(me);
+    if (asked === undefined) showHome({ me, stale, go });
+    else await openMeeting(visit, asked, me, stale);
+  } catch (error) {
+    if (visit === current) showEnding(error.status === 0 ? "unreachable" : "Service temporarily unavailable");
+  }
+}
+
+async function openMeeting(visit, asked, me, stale) {
+  const code = codeIn(asked);
+  if (!code) return showEnding("Invalid room code");
+  if (code !== asked) history.replaceState(null, "", `/join/${code}`);
+  let room;
+  try {
+    room = await roomByCode(code);
+  } catch (error) {
+    if (error.status === 404) return showEnding("Room not found");
+    if (error.status === 429) return showEnding("Too many requests");
+    throw error;
+  }
+  if (visit !== current) return;
+  if (!room.isActive) return showEnding("Room is no longer active");
+  document.title = `${room.name} · Neuron Meet`;
+  const door = openDoor({ room, me, stale, devices, go });
+  visit.stop = () => {
+    door.close();
+    devices.stopAll();
+  };
+  const displayName = await door.entered;
+  if (visit !== current) return;
+  remembered.set("name", displayName);
+  const meeting = enterMeeting({
+    room,
+    displayName,
+    devices,
+    over: (reason) => {
+      visit.stop();
+      showEnding(reason);
+    },
+  });
+  visit.stop = () => {
+    meeting.stop();
+    devices.stopAll();
+  };
+}
+
+function showAccount(me) {
+  byId("who").hidden = !me;
+  byId("who-name").textContent = me ? (me.displayName ?? me.name) : "";
+}
+
+function showEnding(reason) {
+  const { title, text, ways } = ending(reason);
+  byId("ending-title").textContent = title;
+  byId("ending-text").textContent = text;
+  const follow = (to) => {
+    if (to === "again") return route();
+    if (to !== "sign-in") return go(to);
+    remembered.set("after-sign-in", location.pathname);
+    go("/");
+    notice("Sign in, and you are taken back to the meeting.");
+  };
+  const buttons = ways.map((way, index) =>
+    element("button", { type: "button", class: index ? "quiet" : "primary", onclick: () => follow(way.to) }, way.text),
+  );
+  byId("ending-ways").replaceChildren(...buttons);
+  clearNotices(); // they were about the meeting that is over
+  showView("ending");
+}

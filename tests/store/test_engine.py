@@ -1,0 +1,302 @@
+"""The engine host as a process: who may talk to it, when it ends, and what happens when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from neuron_meet.store.client import Database
+from neuron_meet.store.engine.address import DatabaseAddress
+from neuron_meet.store.engine.process import HostProcess, Launch
+from neuron_meet.store.errors import EngineUnavailable, StoreError, TransactionError
+from neuron_meet.store.generated.client import PACKAGED_SCHEMA_PATH
+from neuron_meet.store.models import User
+from neuron_meet.store.node import find_node
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def database(own_database: Database) -> Database:
+    """A client of the test's own: its engine is killed, stopped and held up."""
+    return own_database
+
+
+def running(pid: int) -> bool:
+    """Whether a process lives; one that only waits to be reaped by whoever adopted it does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    return False
+
+
+async def ended(pid: int, seconds: float) -> bool:
+    """Whether a process ends within so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while running(pid):
+                await asyncio.sleep(0.02)
+    return not running(pid)
+
+
+async def healed(database: Database, seconds: float = 30) -> None:
+    """Returns when the database answers again."""
+    async with asyncio.timeout(seconds):
+        while True:
+            with contextlib.suppress(EngineUnavailable):
+                return await database.ping()
+            await asyncio.sleep(0.02)
+
+
+def pid_of(database: Database) -> int:
+    pid = database.engine_pid
+    assert pid is not None
+    return pid
+
+
+@pytest.fixture
+async def host(database_url: str) -> AsyncIterator[HostProcess]:
+    address = DatabaseAddress.parse(database_url)
+    host = await HostProcess.start(Launch(find_node(), PACKAGED_SCHEMA_PATH, address, 2, 2.0))
+    yield host
+    await host.stop()
+
+
+async def test_it_listens_on_loopback_only(host: HostProcess) -> None:
+    listening = [
+        connection.laddr.ip
+        for connection in psutil.Process(host.pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("secret", [None, "", "wrong", "x" * 43])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/status"),
+        ("POST", "/"),
+        ("POST", "/compile"),
+        ("POST", "/transaction/start"),
+        ("GET", "/nothing"),
+    ],
+)
+async def test_it_refuses_callers_without_the_secret(
+    host: HostProcess, method: str, path: str, secret: str | None
+) -> None:
+    headers = {} if secret is None else {"x-engine-secret": secret}
+    body = '{"action":"queryRaw","query":{"selection":{},"arguments":{"query":"SELECT 1","parameters":"[]"}}}'
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, host.url + path, headers=headers, data=body) as response,
+    ):
+        assert response.status == 401
+        assert "data" not in await response.json()
+
+
+async def test_it_serves_callers_with_the_secret(host: HostProcess) -> None:
+    async with host.session.get("/status") as response:
+        assert (response.status, await response.json()) == (200, {"status": "ok"})
+    async with host.session.get("/nothing") as response:
+        assert response.status == 404
+    async with host.session.post("/transaction/none/commit") as response:
+        assert (await response.json())["errors"][0]["user_facing_error"]["error_code"] == "P2028"
+    for body in ("not json", "[]", "null", "{}", '{"action":"findMany"}', '{"batch":[{}]}'):
+        async with host.session.post("/", data=body) as response:
+            assert response.status == 200
+            assert "errors" in await response.json()
+    assert await host.answers(2)
+
+
+async def test_secrets_are_neither_in_its_arguments_nor_in_its_environment(
+    host: HostProcess, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setenv("JWT_SECRET", "of the server alone")
+    address = DatabaseAddress.parse(database_url)
+    other = await HostProcess.start(Launch(find_node(), PACKAGED_SCHEMA_PATH, address, 2, 2.0))
+    try:
+        process = psutil.Process(other.pid)
+        visible = " ".join([*process.cmdline(), *process.environ().values()])
+        assert other.headers["x-engine-secret"] not in visible
+        assert other.headers != host.headers
+        assert database_url not in visible
+        assert "of the server alone" not in visible
+    finally:
+        await other.stop()
+
+
+async def test_it_ends_on_sigterm_with_work_under_way(host: HostProcess) -> None:
+    body = '{"action":"queryRaw","query":{"selection":{},"arguments":{"query":"SELECT 1 FROM pg_sleep(30)","parameters":"[]"}}}'  # noqa: E501
+    call = asyncio.ensure_future(host.session.post("/", data=body))
+    while not await host.answers(1):
+        pass
+    psutil.Process(host.pid).send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(host.wait(), 5) == 0
+    with pytest.raises(aiohttp.ClientError):
+        await call
+
+
+async def test_ctrl_c_in_the_terminal_is_the_servers_affair(host: HostProcess) -> None:
+    psutil.Process(host.pid).send_signal(signal.SIGINT)
+    assert await host.answers(5)
+    assert running(host.pid)
+
+
+PARENT = """
+import asyncio, sys
+from neuron_meet.store.client import Database
+
+async def main():
+    database = Database(sys.argv[1])
+    await database.start()
+    transaction = await database.prisma.tx().start()
+    await transaction.user.create({"email": "a", "name": "b", "password": "c"})
+    print(database.engine_pid, flush=True)
+    await asyncio.gather(*(database.prisma.query_raw("SELECT 1 AS a FROM pg_sleep(60)") for _ in range(5)))
+
+asyncio.run(main())
+"""
+
+
+async def test_no_engine_outlives_a_server_that_is_killed(database_url: str) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, database_url, stdout=asyncio.subprocess.PIPE, cwd=Path.cwd()
+    )
+    assert parent.stdout
+    engine = int(await asyncio.wait_for(parent.stdout.readline(), 30))
+    assert running(engine)
+    parent.kill()
+    await parent.wait()
+    assert await ended(engine, 10)
+
+
+async def test_an_engine_that_dies_is_replaced(database_url: str) -> None:
+    database = Database(
+        database_url, timeout_seconds=30
+    )  # not what is looked at: the next engine's start is in it
+    await database.start()
+    await database.prisma.user.create({"email": "a", "name": "b", "password": "c"})
+    for n in (1, 2):
+        first = pid_of(database)
+        psutil.Process(first).kill()
+        # Reads are sent again to the next engine: the caller does not notice. (A prefix is no plan of this process.)
+        found = await database.prisma.user.find_many(where={"email": {"startswith": "a"}})
+        assert len(found) == 1
+        assert pid_of(database) != first
+        assert database.engine_restarts == n
+        assert not running(first)
+    assert (await database.prisma.user.find_first_or_raise()).email == "a"
+    await database.stop()
+
+
+@pytest.fixture
+async def patient(database_url: str) -> AsyncIterator[Database]:
+    """A database whose calls may take long: what ends before that was ended by something else. Five of its
+    connections are the engine's.
+    """
+    database = Database(database_url, pool_size=25, timeout_seconds=PATIENCE)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+async def test_what_is_under_way_when_the_engine_dies_ends_clearly(patient: Database) -> None:
+    prisma = patient.prisma
+    transaction = await prisma.tx().start()
+    await transaction.user.create({"email": "open", "name": "b", "password": "c"})
+    slow = [asyncio.ensure_future(prisma.query_raw("SELECT 1 AS a FROM pg_sleep(60)")) for _ in range(2)]
+    writes = [
+        asyncio.ensure_future(prisma.user.create({"email": str(n), "name": "b", "password": "c"}))
+        for n in range(30)
+    ]
+    await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+    psutil.Process(pid_of(patient)).kill()
+    start = time.monotonic()
+    outcomes = await asyncio.gather(*slow, *writes, return_exceptions=True)
+    assert time.monotonic() - start < PATIENCE / 2  # by the engine's death, not by their deadline
+    assert all(isinstance(outcome, EngineUnavailable) for outcome in outcomes[:2])
+    stored = [outcome.email for outcome in outcomes[2:] if isinstance(outcome, User)]
+    assert stored
+    assert all(isinstance(outcome, User | EngineUnavailable) for outcome in outcomes[2:])
+    await healed(patient)
+    with pytest.raises(TransactionError):
+        await transaction.user.count()
+    # What was acknowledged is there; the open transaction is undone.
+    emails = {user.email for user in await prisma.user.find_many()}
+    assert emails >= set(stored)
+    assert "open" not in emails
+
+
+async def test_calls_to_an_engine_that_hangs_end_by_their_deadline_and_it_is_replaced(
+    database: Database,
+) -> None:
+    hanging = pid_of(database)
+    psutil.Process(hanging).suspend()
+    start = time.monotonic()
+    with pytest.raises(EngineUnavailable, match="did not answer within 2 s"):
+        await database.ping()
+    assert time.monotonic() - start < 4
+    await healed(database)
+    assert pid_of(database) != hanging
+    assert not running(hanging)
+    assert database.engine_restarts == 1
+
+
+async def test_a_slow_database_does_not_cost_the_engine_its_life(database: Database) -> None:
+    engine = pid_of(database)
+    with pytest.raises(EngineUnavailable) as error:
+        await database.prisma.query_raw("SELECT 1 AS a FROM pg_sleep(10)")
+    assert error.value.code in {"P1008", None}
+    waiting = [database.prisma.query_raw("SELECT 1 AS a FROM pg_sleep(10)") for _ in range(30)]
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(outcome, EngineUnavailable) for outcome in outcomes)
+    await healed(database)
+    assert (pid_of(database), database.engine_restarts) == (engine, 0)
+
+
+async def test_a_panic_of_the_query_compiler_costs_one_engine_only(database: Database) -> None:
+    engine = pid_of(database)
+    unknown_action = '{"action":"none","query":{"arguments":{},"selection":{}}}'
+    with pytest.raises(StoreError):
+        await database.prisma._engine.query(unknown_action, tx_id=None)  # pyright: ignore
+    assert await ended(engine, 5)
+    await healed(database)
+    assert database.engine_restarts == 1
+
+
+async def test_stop_while_the_engine_is_being_replaced_leaves_nothing(database_url: str) -> None:
+    database = Database(database_url)
+    await database.start()
+    before = pid_of(database)
+    psutil.Process(before).kill()
+    await asyncio.sleep(0)
+    await database.stop()
+    mine = [child for child in psutil.Process().children() if "host.mjs" in " ".join(child.cmdline() or [])]
+    assert before not in {child.pid for child in mine}
+    assert database.engine_pid is None
+
+
+async def test_the_log_holds_no_text_of_queries(database_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    database = Database(database_url, timeout_seconds=2)
+    await database.start()
+    await database.prisma.user.create(
+        {"email": "a-private-address", "name": "b", "password": "a-private-hash"}
+    )
+    for statement in ("SELECT 'a-private-address'::int AS a", "SELECT broken"):
+        with pytest.raises(Exception, match="Raw query failed"):
+            await database.prisma.query_raw(statement)
+    psutil.Process(pid_of(database)).kill()
+    await healed(database)
+    await database.stop()
+    captured = capfd.readouterr()
+    assert "query engine ended" in captured.out + captured.err
+    assert "a-private" not in captured.out + captured.err

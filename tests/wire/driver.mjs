@@ -1,0 +1,69 @@
+// Drives many sockets of the official client, commanded by JSON lines on stdin; tells what they see as JSON lines.
+//
+// in:  {op: "open", socket, url, options (socket.io-client's; localAddress: where the connections come from)}
+//      · {op: "emit", socket, event, args, ack?} · {op: "close" | "kill" | "drop", socket}
+//      {op: "connect", socket, auth?}: a closed socket once more
+// out: {socket, event, args} for every event, {socket, ack, args} for every acknowledgement,
+//      {socket, event: "$connected" | "$refused" | "$disconnected" | "$upgraded", args}
+//
+// JSON has no bytes, no infinite number and no absent value: {"$bytes": base64}, {"$number": text} stand for them.
+import { Agent } from "node:http";
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+
+const sockets = new Map();
+
+const received = (key, value) =>
+  typeof value === "number" && !Number.isFinite(value) ? { $number: String(value) } : value;
+const tell = (message) => process.stdout.write(`${JSON.stringify(message, received)}\n`);
+const sent = (key, value) => (value && value.$bytes !== undefined ? Buffer.from(value.$bytes, "base64") : value);
+
+function open({ socket: number, url, options: { localAddress, ...options } }) {
+  if (localAddress) options.agent = new Agent({ localAddress, keepAlive: true });
+  const socket = io(url, { forceNew: true, reconnection: false, ...options });
+  sockets.set(number, socket);
+  socket.on("connect", () => {
+    const { transport } = socket.io.engine;
+    const { id, recovered } = socket;
+    const args = [{ id, recovered, transport: transport.name, extensions: transport.ws?.extensions }];
+    tell({ socket: number, event: "$connected", args });
+  });
+  socket.io.engine.on("upgrade", (transport) => tell({ socket: number, event: "$upgraded", args: [transport.name] }));
+  socket.on("connect_error", (error) => tell({ socket: number, event: "$refused", args: [error.message] }));
+  socket.on("disconnect", (reason) => tell({ socket: number, event: "$disconnected", args: [reason] }));
+  socket.onAny((event, ...args) => tell({ socket: number, event, args }));
+}
+
+// What a dead network does: the connection is cut without a close frame and without a packet.
+function kill(socket) {
+  socket.io.engine.transport.ws?._socket?.destroy(); // there is none while it is not connected
+}
+
+const commands = {
+  open,
+  emit({ socket, event, args, ack }) {
+    const done = ack === undefined ? [] : [(...answer) => tell({ socket, ack, args: answer })];
+    sockets.get(socket).emit(event, ...args, ...done);
+  },
+  close({ socket }) {
+    sockets.get(socket).disconnect();
+  },
+  kill({ socket }) {
+    kill(sockets.get(socket));
+  },
+  drop({ socket }) {
+    sockets.get(socket).io.engine.close();
+  },
+  connect({ socket: number, auth }) {
+    const socket = sockets.get(number);
+    if (auth) socket.auth = auth;
+    socket.connect();
+  },
+};
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const command = JSON.parse(line, sent);
+    commands[command.op](command);
+  })
+  .on("close", () => process.exit(0));
