@@ -56,6 +56,17 @@ async def healed(database: Database, seconds: float = 30) -> None:
             await asyncio.sleep(0.02)
 
 
+async def asleep(database: Database, calls: int, seconds: float = 30) -> None:
+    """Returns when so many of a database's calls sleep in PostgreSQL."""
+    sleeping = (
+        "SELECT count(*)::int AS n FROM pg_stat_activity "
+        "WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    )
+    async with asyncio.timeout(seconds):
+        while (await database.prisma.query_raw(sleeping))[0]["n"] < calls:
+            await asyncio.sleep(0.02)
+
+
 def pid_of(database: Database) -> int:
     pid = database.engine_pid
     assert pid is not None
@@ -214,6 +225,7 @@ async def test_what_is_under_way_when_the_engine_dies_ends_clearly(patient: Data
     transaction = await prisma.tx().start()
     await transaction.user.create({"email": "open", "name": "b", "password": "c"})
     slow = [asyncio.ensure_future(prisma.query_raw("SELECT 1 AS a FROM pg_sleep(60)")) for _ in range(2)]
+    await asleep(patient, len(slow))  # what was not sent yet goes to the next engine, and sleeps there
     writes = [
         asyncio.ensure_future(prisma.user.create({"email": str(n), "name": "b", "password": "c"}))
         for n in range(30)
