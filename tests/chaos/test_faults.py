@@ -139,8 +139,23 @@ FAULTS: list[Fault] = [
 ]
 
 
-async def relaying(one: Socket, other: Socket, times: list[float]) -> None:
-    """An offer after the other between two members; how long each took."""
+@asynccontextmanager
+async def relaying(one: Socket, other: Socket) -> AsyncIterator[list[float]]:
+    """An offer after the other between two members for as long as the block lasts; how long each took."""
+    times = list[float]()
+    relay = asyncio.create_task(relay_on(one, other, times))
+    try:
+        yield times
+        assert not relay.done(), "the relay was interrupted"
+    finally:
+        relay.cancel()
+        await asyncio.wait([relay])
+        if not relay.cancelled():
+            relay.exception()  # it is the block's failure that is told, or the assertion's
+
+
+async def relay_on(one: Socket, other: Socket, times: list[float]) -> None:
+    """Send offers, one when the last has arrived."""
     while True:
         started = time.perf_counter()
         await one.emit("offer", {"targetId": other.sid, "sdp": {"type": "offer", "sdp": "v=0"}})
@@ -207,18 +222,14 @@ async def test_a_dependency_fails(
         host, member, newcomer = [await who.socket(guest=number > 0) for number in range(3)]
         await entered(host, room["code"], "Host")
         await entered(member, room["code"], "Member")
-        relays: list[float] = []
-        relay = asyncio.create_task(relaying(host, member, relays))
-        async with fault(around):
-            times, texts = await answered(newcomer, member, room, 6 if long else 2)
-            await named_by_readiness(fault, who)
-        if refuses(fault):
-            assert texts == {UNAVAILABLE["error"], NOT_SENT["error"]}
-        healthy = await works(newcomer, room, HEALTHY)
-        healthy += (await ready(who, HEALTHY, expected=200))[0]
-        relay.cancel()
-        await asyncio.wait([relay])
-        assert relay.cancelled(), "the relay was interrupted"
+        async with relaying(host, member) as relays:
+            async with fault(around):
+                times, texts = await answered(newcomer, member, room, 6 if long else 2)
+                await named_by_readiness(fault, who)
+            if refuses(fault):
+                assert texts == {UNAVAILABLE["error"], NOT_SENT["error"]}
+            healthy = await works(newcomer, room, HEALTHY)
+            healthy += (await ready(who, HEALTHY, expected=200))[0]
         await nothing_is_left_over(around, who, room, int(fault in OF_THE_ENGINE))
         assert await running.stop() == 0
         assert "Traceback" not in running.output

@@ -160,12 +160,18 @@ class Program:
 
 @asynccontextmanager
 async def serving(folder: Path, **environment: str) -> AsyncIterator[Program]:
-    """A program that listens, on a free port and with data in `folder` unless told otherwise."""
+    """A program that listens, on a free port and with data in `folder` unless told otherwise.
+
+    What it wrote is printed when the block fails.
+    """
     given = {"NEURON_MEET_DATA_DIR": str(folder / "data"), "PORT": "0", **environment}
     program = await Program.start(folder, **given)
     try:
         await program.listening()
         yield program
+    except BaseException:
+        print(program.output)  # noqa: T201 - pytest shows it beside what failed
+        raise
     finally:
         await program.clean_up()
 
