@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 import time
@@ -188,6 +189,32 @@ async def test_no_engine_outlives_a_server_that_is_killed(database_url: str) -> 
     parent.kill()
     await parent.wait()
     assert await ended(engine, 10)
+
+
+async def test_a_host_that_ends_as_soon_as_it_starts_is_reported_as_such(database_url: str) -> None:
+    true = shutil.which("true")
+    assert true
+    launch = Launch(true, PACKAGED_SCHEMA_PATH, DatabaseAddress.parse(database_url), 2, 2.0)
+    # Many at once: most of them have ended before they are written to, which uvloop reports in its own way.
+    starts = await asyncio.gather(*(HostProcess.start(launch) for _ in range(20)), return_exceptions=True)
+    assert {type(start) for start in starts} == {EngineUnavailable}
+
+
+async def test_supervision_survives_a_start_that_fails_in_an_unforeseen_way(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = HostProcess.start
+    failures = iter([RuntimeError("unforeseen"), EngineUnavailable("foreseen")])
+
+    async def starts_in_the_end(launch: Launch) -> HostProcess:
+        for failure in failures:
+            raise failure
+        return await start(launch)
+
+    monkeypatch.setattr(HostProcess, "start", starts_in_the_end)
+    psutil.Process(pid_of(database)).kill()
+    await healed(database)
+    assert database.engine_restarts == 1
 
 
 async def test_an_engine_that_dies_is_replaced(database_url: str) -> None:

@@ -170,6 +170,8 @@ async def _configure(process: Process, launch: Launch, secret: str) -> int:
             "queryMs": int(launch.timeout_seconds * _QUERY_SHARE * 1000),
         },
     }
+    if process.stdin.is_closing():  # it has ended already; uvloop would raise a RuntimeError of its own
+        raise OSError("no pipe")
     process.stdin.write(msgspec.json.encode(configuration) + b"\n")
     await process.stdin.drain()
     answer = msgspec.json.decode(await process.stdout.readline())

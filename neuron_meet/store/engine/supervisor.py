@@ -186,3 +186,7 @@ class EngineSupervisor:
                 return await HostProcess.start(self._launch), pause
             except EngineUnavailable as error:
                 log.error("query engine does not start", reason=str(error))  # noqa: TRY400 - the reason is all
+            except (
+                Exception
+            ):  # whatever it is, supervision goes on: without it there would be no engine ever again
+                log.exception("query engine does not start")
