@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from neuron_meet.failure import place
 from neuron_meet.signaling.attendance import Attendance
 from neuron_meet.signaling.presence.interface import Presence
 from neuron_meet.store.errors import StoreError
@@ -104,3 +105,5 @@ class Reconciliation:
                 await self.compare()
             except StoreError as error:
                 log.warning("participant rows not compared", error=type(error).__name__)
+            except Exception as error:  # whatever it is, the next round compares again
+                log.error("participant rows not compared", **place(error))  # noqa: TRY400 -- may quote content

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from neuron_meet.failure import place
 from neuron_meet.store.direct import DIRECT_ERRORS, connect
 from neuron_meet.store.errors import DatabaseUnreachable
 from neuron_meet.store.ids import INSTANCE_LENGTH, PARTICIPANT_PREFIX
@@ -131,6 +132,11 @@ class Lease:
             try:
                 await self._take()
             except DIRECT_ERRORS:
+                await asyncio.sleep(RETRY_SECONDS)
+            except (
+                Exception
+            ) as error:  # whatever it is, the lock is asked for again: without it the rows are closed
+                log.error("database lease not taken", **place(error))  # noqa: TRY400 -- may quote content
                 await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -19,7 +19,7 @@ from neuron_meet.signaling.presence.room import LiveRoom, Whereabouts
 from tests.redis_server import find_redis_server
 from tests.store.password_server import free_port
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class Redis:

@@ -69,7 +69,7 @@ async def goes_on(one: Person, other: Person, room: dict[str, Any], word: str) -
         "success": True
     }
     assert (await one.say(room, word))["success"] is True
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             candidates = [heard["candidate"] for heard in other.heard("ice-candidate")]
             words = [heard["content"] for heard in other.heard("chat-message")]

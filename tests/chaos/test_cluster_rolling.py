@@ -61,7 +61,7 @@ class Guest:
 
     async def join(self) -> None:
         """As a front end does on each `connect` that is not recovered."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 asked = {"roomCode": self.room["code"], "displayName": self.name}
                 if (await self.client.ask("join-room", asked))["success"] is True:

@@ -50,7 +50,7 @@ class Sleeper:
         await self._hears(b"430[")
 
     async def _hears(self, beginning: bytes) -> bytes:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while beginning not in self._heard or not self._heard.endswith((b"}", b"]")):
                 self._heard += await self._loop.sock_recv(self._socket, 4_096)
         return self._heard

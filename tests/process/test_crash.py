@@ -138,7 +138,7 @@ async def test_a_killed_engine_is_replaced_under_a_meeting(used_folder: Path) ->
         for _ in range(3):
             os.kill(engine.pid, signal.SIGKILL)
             # Whoever asks in that moment is answered, with the room or with a clear refusal, never with nothing.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(START_SECONDS):
                 while not (answer := await guest.ask("join-room", joining))["success"]:
                     assert answer == {"success": False, "error": "Service temporarily unavailable"}
             assert await gone([engine], 10)
@@ -150,7 +150,7 @@ async def test_a_killed_engine_is_replaced_under_a_meeting(used_folder: Path) ->
         sent = await guest.ask("chat-message", {"roomId": room["id"], "content": "still here"})
         assert sent["success"]
         # Joining again closed the rows of before, those whose answer was lost among them.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(START_SECONDS):
             while sum(row["isActive"] for row in await rows(used_folder)) != 3:
                 await asyncio.sleep(0.02)
         assert await program.stop() == 0

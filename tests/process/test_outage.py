@@ -134,7 +134,7 @@ async def test_a_second_server_closes_no_row_of_one_whose_lease_was_lost(
         await meetings.start()
         connection = await asyncpg.connect(meetings.url())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await connection.fetchval(
                     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
                 ):

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-DEADLINE = 15.0
+DEADLINE = 60.0
 
 
 class Socket:

@@ -63,9 +63,9 @@ async def test_a_body_that_does_not_come(server: Server, monkeypatch: pytest.Mon
     reader, writer = await asyncio.open_connection(url.host, url.port)
     try:
         writer.write(f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         assert head.startswith(b"HTTP/1.1 408 ")
-        body = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        body = await asyncio.wait_for(reader.readuntil(b"}"), 30)
         assert json.loads(body) == error(408, "The request body did not arrive in time")
     finally:
         writer.close()

@@ -205,7 +205,7 @@ class Walk:
             if not one.connected:
                 await one.stopped()
                 await one.connect()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while any(self.busy(server) for server in self.meet.servers):
                 await asyncio.sleep(0.01)
         await all_told(self.meet.servers)

@@ -68,7 +68,7 @@ async def all_statements_done(url: str) -> None:
     """Wait until PostgreSQL works on no statement of anybody else in this database, an abandoned one included."""
     connection = await asyncpg.connect(url)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await connection.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 " AND state <> 'idle' AND pid <> pg_backend_pid()"

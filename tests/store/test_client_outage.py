@@ -35,14 +35,14 @@ async def test_postgresql_goes_away_and_comes_back(password_server: PasswordServ
         start = time.monotonic()
         with pytest.raises(EngineUnavailable) as error:
             await prisma.user.create({"email": "lost", "name": "b", "password": "c"})
-        assert time.monotonic() - start < 4
+        assert time.monotonic() - start < 20  # or never
         assert error.value.code in {"P1001", "P1017", None}
         with pytest.raises(EngineUnavailable):
             async with prisma.tx() as tx:
                 await tx.user.count()
 
     await password_server.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(EngineUnavailable):
                 await database.ping()
@@ -70,7 +70,7 @@ async def test_connections_cut_in_the_midst_of_transactions_are_not_lost_to_the_
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         with pytest.raises(EngineUnavailable):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await transaction.user.count()
         with contextlib.suppress(EngineUnavailable):
             await (manager.commit() if n % 2 else manager.rollback())

@@ -8,11 +8,13 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
 
 from neuron_meet.store.client import Database
+from neuron_meet.store.direct import connect
 from neuron_meet.store.errors import DatabaseUnreachable
 from neuron_meet.store.ids import new_id, new_instance, participant_id
 from neuron_meet.store.lease import Lease
@@ -108,7 +110,7 @@ async def test_a_killed_servers_rows_are_closed(rooms: Rooms, database_url: str)
         assert await lease.close_rows_of_the_dead(LEFT) == 0
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()
-        async with asyncio.timeout(10):  # PostgreSQL notices the end of the connection by itself
+        async with asyncio.timeout(60):  # PostgreSQL notices the end of the connection by itself
             while await lease.close_rows_of_the_dead(LEFT) == 0:
                 await asyncio.sleep(0.01)
         assert await rooms.open_ids() == set()
@@ -150,10 +152,21 @@ async def test_many_runs_at_once_close_each_row_once(rooms: Rooms, database_url:
     await asyncio.gather(*(lease.stop() for lease in leases))
 
 
-async def test_a_lease_that_is_lost_is_taken_again(rooms: Rooms, database_url: str) -> None:
+@pytest.mark.parametrize("failure", [None, OSError("foreseen"), RuntimeError("unforeseen")])
+async def test_a_lease_that_is_lost_is_taken_again(
+    rooms: Rooms, database_url: str, failure: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     instance = new_instance()
     lease, other = Lease(database_url, instance), Lease(database_url, new_instance())
     await lease.start()
+    failures = iter([failure] if failure else [])
+
+    async def connect_in_the_end(url: str) -> Any:
+        for each in failures:
+            raise each
+        return await connect(url)
+
+    monkeypatch.setattr("neuron_meet.store.lease.connect", connect_in_the_end)
     mine = participant_id(instance)
     await rooms.joined(mine)
     admin = await asyncpg.connect(database_url)
@@ -163,7 +176,7 @@ async def test_a_lease_that_is_lost_is_taken_again(rooms: Rooms, database_url: s
             " (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         assert len(lost) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await admin.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> $1 AND database ="
                 " (SELECT oid FROM pg_database WHERE datname = current_database())",
@@ -186,7 +199,7 @@ async def test_leases_of_different_databases_do_not_meet(
 ) -> None:
     instance = new_instance()
     leases = [Lease(await database_urls(), instance) for _ in range(2)]
-    async with asyncio.timeout(10):  # with one lock for both the second would wait
+    async with asyncio.timeout(60):  # with one lock for both the second would wait
         for lease in leases:
             await lease.start()
     for lease in leases:

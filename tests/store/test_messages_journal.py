@@ -117,9 +117,9 @@ async def test_whoever_waits_behind_a_store_that_is_away_is_told_with_the_first(
         rest = [
             asyncio.create_task(journal.append(a_message(room.id, str(n)))) for n in range(6 * LARGEST_GROUP)
         ]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             outcomes = await asyncio.gather(first, *rest, return_exceptions=True)
-        assert loop.time() - start < 4
+        assert loop.time() - start < 10
     assert {type(outcome) for outcome in outcomes} == {EngineUnavailable}
     assert len(watched.groups) == 1
     await journal.append(a_message(room.id, "afterwards"))

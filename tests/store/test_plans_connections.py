@@ -19,6 +19,7 @@ from neuron_meet.store.errors import EngineUnavailable
 from neuron_meet.store.messages import Messages
 from neuron_meet.store.participants import Participants
 from neuron_meet.store.rehearsal import rehearse
+from tests.process.program import slowness
 from tests.store.plan_pair import RunHere
 from tests.store.seeds import NOON, a_message, a_room, a_user, all_statements_done, nobody_writes
 
@@ -121,7 +122,7 @@ async def test_a_write_on_a_cut_connection_is_not_made_twice(database: Database,
         waiting = (
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while not await admin.fetch(waiting):
                 await asyncio.sleep(0.005)
         await admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) AS waiting")
@@ -142,7 +143,7 @@ async def test_a_write_that_waits_too_long_fails_and_never_appears(
         start = time.monotonic()
         many = [messages.append([a_message(room.id, str(n))]) for n in range(12)]
         outcomes = await asyncio.gather(*many, return_exceptions=True)
-        assert time.monotonic() - start < 4
+        assert time.monotonic() - start < 4 * slowness()
         assert all(isinstance(outcome, EngineUnavailable) for outcome in outcomes)
         # Reads go on meanwhile.
         assert await database.prisma.message.count() == 0

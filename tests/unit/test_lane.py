@@ -28,7 +28,7 @@ class Steps:
         return run
 
     async def began(self, name: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._began[name].wait()
 
     def go_on(self, name: str) -> None:
@@ -49,7 +49,7 @@ async def test_steps_run_one_after_the_other_in_the_order_in_which_they_came() -
         done.set()
 
     lane.add(last, holds=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await done.wait()
     assert steps.log == ["a begins", "a ends", "b begins", "b ends", "c begins", "c ends"]
 
@@ -84,7 +84,7 @@ async def test_a_step_that_breaks_ends_only_itself() -> None:
 
     lane.add(broken, holds=True)
     lane.add(last, holds=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await done.wait()
 
 
@@ -97,7 +97,7 @@ async def test_a_lane_that_ran_empty_takes_new_steps() -> None:
             done.set()
 
         lane.add(step, holds=False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await done.wait()
     assert not lane.held
 

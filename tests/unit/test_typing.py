@@ -8,7 +8,7 @@ from collections.abc import Callable
 from neuron_meet.signaling.typing import TYPING_SECONDS, TypingIndicators
 
 SHORT = 0.05
-DEADLINE = 10.0
+DEADLINE = 60.0
 CLOCK = 0.002
 """Timers and the loop's clock count whole milliseconds, each rounded by itself."""
 

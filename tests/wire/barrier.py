@@ -10,7 +10,7 @@ from neuron_meet.app import Server
 from neuron_meet.signaling.node import ClusterNode
 
 BARRIER = b"T"
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 async def all_told(servers: Sequence[Server]) -> None:

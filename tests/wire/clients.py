@@ -12,7 +12,7 @@ from typing import Any
 
 from neuron_meet.store.node import find_node
 
-DEADLINE = 15.0
+DEADLINE = 60.0
 """Seconds after which something that did not happen will not: generous, for a busy machine."""
 LONGEST_LINE = 64_000_000
 

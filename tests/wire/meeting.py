@@ -297,7 +297,7 @@ async def locked(meet: Meet, table: str) -> AsyncIterator[Callable[[], Awaitable
 
 async def waiting_for_lock(connection: Any, table: str) -> None:
     """Return when a statement of the server waits for a lock on `table`."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await connection.fetchval(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass", f'"{table}"'
         ):

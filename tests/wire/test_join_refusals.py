@@ -212,9 +212,8 @@ async def test_a_client_that_goes_while_its_join_is_under_way_is_never_seen(meet
         hasty.kill()
         await hasty.next("$disconnected")
     late = await meet.connect()
-    async with asyncio.timeout(
-        DEADLINE
-    ):  # the place is given back when the server has found the connection dead
+    # The place is given back when the server has found the connection dead.
+    async with asyncio.timeout(DEADLINE):
         while (ack := await enter(late, place, "Late")) == failure("Room is full"):
             await late.unread()
     assert ack["success"] is True

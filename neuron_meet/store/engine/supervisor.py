@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import structlog
 
+from neuron_meet.failure import place
 from neuron_meet.store.engine.process import HostProcess, Launch
 from neuron_meet.store.errors import EngineUnavailable
 
@@ -188,5 +189,5 @@ class EngineSupervisor:
                 log.error("query engine does not start", reason=str(error))  # noqa: TRY400 - the reason is all
             except (
                 Exception
-            ):  # whatever it is, supervision goes on: without it there would be no engine ever again
-                log.exception("query engine does not start")
+            ) as error:  # whatever it is, supervision goes on: else there is no engine ever again
+                log.error("query engine does not start", **place(error))  # noqa: TRY400 -- may quote content
