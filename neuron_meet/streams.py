@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import os
 import sys
 from typing import Literal
+
+_LINES_END = ord("\n")
 
 
 class StandardStream:
@@ -17,9 +21,10 @@ class StandardStream:
         self._stream = stream
         self._cut = False
         self.lost = 0
+        """Lines that could not be written whole."""
 
     def write(self, text: str) -> int:
-        """Write, or lose, `text`, which ends with a line's end."""
+        """Write, or lose, `text`: lines, each with its end."""
         stream = getattr(sys, self._stream)  # now: a test may have put another there
         try:
             number = stream.fileno()
@@ -32,10 +37,44 @@ class StandardStream:
                 self._cut = False
             while data:
                 written = os.write(number, data)
-                data, self._cut = data[written:], written < len(data)
+                self._cut = data[written - 1] != _LINES_END
+                data = data[written:]
         except OSError:
-            self.lost += 1
+            self.lost += bytes(data).count(_LINES_END)
         return len(text)
 
     def flush(self) -> None:
         """Nothing is buffered here."""
+
+
+class TurnsLines:
+    """A stream's lines, those of one turn of the event loop written together when it ends: one system call.
+
+    A meeting that ends, or a node that is gone, says a line for each who was in it. Outside of an event loop, and of
+    other threads, each line is written at once.
+    """
+
+    def __init__(self, stream: StandardStream) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        atexit.register(self.write_out)
+
+    def write(self, text: str) -> int:
+        """Write, or lose, `text`, which ends with a line's end, at the end of this turn at the latest."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # not in the loop's thread
+            return self._stream.write(text)
+        if not self._lines:
+            loop.call_soon(self.write_out)
+        self._lines.append(text)
+        return len(text)
+
+    def write_out(self) -> None:
+        """Write what this turn has said until now."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._stream.write("".join(lines))
+
+    def flush(self) -> None:
+        """The end of the turn does it."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from dataclasses import dataclass, field
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from neuron_meet.settings import Settings
-from neuron_meet.streams import StandardStream
+from neuron_meet.streams import StandardStream, TurnsLines
 from neuron_meet.tracing import trace_id
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -28,6 +30,8 @@ class LogState:
 
 STATE = LogState()
 STDERR = StandardStream("stderr")
+_OUTPUT = cast("TextIO", TurnsLines(STDERR))
+_ENCODER = msgspec.json.Encoder(enc_hook=repr)
 _ALL = structlog.make_filtering_bound_logger(logging.DEBUG)
 _WRITING = {name: getattr(_ALL, name) for name in LEVELS}
 LINES = cast("type[FilteringBoundLogger]", type("Lines", (_ALL,), {}))
@@ -58,12 +62,22 @@ def _add_everywhere(_logger: object, _method: str, event: EventDict) -> EventDic
     return {**event, **STATE.everywhere} if STATE.everywhere else event
 
 
+def _json(line: EventDict, **options: Any) -> str:
+    """As `json.dumps` writes it, in a fifth of the time."""
+    try:
+        text = msgspec.json.format(_ENCODER.encode(line), indent=0).decode()
+    except (TypeError, ValueError):  # what it cannot write, such as half a surrogate pair
+        return json.dumps(line, **options)
+    # Beyond ASCII there are characters that a terminal obeys: they are escaped.
+    return text if text.isascii() else json.dumps(line, **options)
+
+
 def configure_logs(settings: Settings) -> None:
     """Send structlog's and the libraries' lines to stderr in the format and from the level of the settings.
 
     Libraries log from `warning` on: python-socketio and engineio write whole packets at `info`.
     """
-    json = settings.log_format == "json" or (settings.log_format == "auto" and settings.production)
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and settings.production)
     shared: list[Processor] = [
         _add_everywhere,
         structlog.contextvars.merge_contextvars,
@@ -71,8 +85,8 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Processor = (
-        structlog.processors.JSONRenderer()
-        if json
+        structlog.processors.JSONRenderer(serializer=_json)
+        if as_json
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             exception_formatter=structlog.dev.plain_traceback,  # the rich one prints local variables: content
@@ -81,20 +95,20 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[
             *shared,
-            *([structlog.processors.format_exc_info] if json else []),
+            *([structlog.processors.format_exc_info] if as_json else []),
             renderer,
         ],
         wrapper_class=LINES,
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", STDERR)),
+        logger_factory=structlog.WriteLoggerFactory(_OUTPUT),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(cast("TextIO", STDERR))
+    handler = logging.StreamHandler(_OUTPUT)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.format_exc_info] if json else []),
+                *([structlog.processors.format_exc_info] if as_json else []),
                 renderer,
             ],
         )

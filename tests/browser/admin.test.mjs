@@ -65,7 +65,7 @@ test("an operator looks, removes somebody, ends the meeting", async () => {
   await guest.getByRole("button", { name: "Remove" }).click();
   assert.deepEqual(await removed, { reason: "Removed by the operator" });
   await guest.waitFor({ state: "detached" });
-  assert.equal(await line.getByRole("cell").nth(2).textContent(), "1");
+  await line.getByRole("cell").nth(2).filter({ hasText: /^1$/ }).waitFor();
 
   const ended = host.first("room-ended");
   answers.push(true);
@@ -73,8 +73,9 @@ test("an operator looks, removes somebody, ends the meeting", async () => {
   assert.equal((await ended).reason, "The operator ended the meeting");
   await line.waitFor({ state: "detached" });
 
+  const shown = page.waitForResponse((answer) => answer.url().endsWith("/rooms"));
   await page.getByLabel("Log level").selectOption("warning");
-  await page.waitForResponse((answer) => answer.url().endsWith("/rooms"));
+  await shown;
   const level = await fetch(`${ADMIN_URL}/log-level`, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } });
   assert.deepEqual(await level.json(), { logLevel: "warning" });
   assert.notEqual(await page.title(), "1");

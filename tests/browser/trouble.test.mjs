@@ -138,7 +138,7 @@ test("an ended meeting, and one for accounts only", async () => {
   await page.getByLabel("Password").fill(member.password);
   await page.locator("#account-submit").click();
   await page.locator("#door").waitFor();
-  assert.equal(await page.locator("#door-name").inputValue(), "Mina Member");
+  await until(page, () => document.querySelector("#door-name").value === "Mina Member");
   await page.getByRole("button", { name: "Join the meeting" }).click();
   await inMeeting(page);
   healthy(page);

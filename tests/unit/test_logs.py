@@ -41,11 +41,22 @@ for level in ("debug", "error", started_with):  # a logger that is in use follow
     log.warning("later at warning")
 """
 
+ODD = r"""
+import structlog
+from neuron_meet.ops.logs import configure_logs
+from neuron_meet.settings import Settings
 
-def lines(**environment: str) -> list[str]:
+configure_logs(Settings(_env_file=None))
+print("to standard output")
+for value in ("\ud800", "\x9b2J é \u2028", 2**80, float("nan"), {1: 2}, b"bytes", {"set"}, object(), [object]):
+    structlog.get_logger("neuron_meet.test").info("odd", value=value)
+"""
+
+
+def lines(program: str = PROGRAM, **environment: str) -> list[str]:
     """What a process with these settings writes to standard error."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         env={"PATH": "", **environment},
         capture_output=True,
         text=True,
@@ -86,6 +97,13 @@ def test_json_is_one_object_a_line(environment: dict[str, str]) -> None:
         assert entry["exception"].startswith("Traceback")
         assert entry["exception"].endswith("ValueError: broken on purpose 13")
     assert not any("hunter2" in json.dumps(entry) for entry in entries)
+
+
+def test_whatever_a_value_is_a_line_is_json_and_nothing_that_a_terminal_obeys() -> None:
+    written = lines(ODD, **PRODUCTION)
+    assert len(written) == 9
+    assert all(line.isascii() and json.loads(line)["event"] == "odd" for line in written)
+    assert [json.loads(line)["value"] for line in written[:3]] == ["\ud800", "\x9b2J é \u2028", 2**80]
 
 
 def test_the_console_is_for_reading() -> None:

@@ -1,0 +1,74 @@
+"""Lines to standard error: those of a turn together; what cannot be written is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from neuron_meet.streams import StandardStream, TurnsLines
+
+
+@contextmanager
+def onto(path: Path) -> Iterator[None]:
+    """Standard error goes there."""
+    with path.open("w") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", file)
+        yield
+
+
+async def test_the_lines_of_a_turn_are_written_when_it_ends(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    lines = TurnsLines(StandardStream("stderr"))
+    with onto(written):
+        for turn in ("one\ntwo\n", "three\nfour\n"):
+            before = written.read_text()
+            for line in turn.splitlines(keepends=True):
+                lines.write(line)
+            assert written.read_text() == before
+            await asyncio.sleep(0)
+            assert written.read_text() == before + turn
+
+
+async def test_a_thread_waits_for_no_turn(tmp_path: Path) -> None:
+    with onto(tmp_path / "written"):
+        await asyncio.to_thread(TurnsLines(StandardStream("stderr")).write, "at once\n")
+        assert (tmp_path / "written").read_text() == "at once\n"
+
+
+def test_without_a_loop_nothing_waits(tmp_path: Path) -> None:
+    with onto(tmp_path / "written"):
+        TurnsLines(StandardStream("stderr")).write("at once\n")
+        assert (tmp_path / "written").read_text() == "at once\n"
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit(0)", "raise RuntimeError", "loop.stop()"])
+def test_what_the_last_turn_said_is_written_however_the_process_ends(end: str) -> None:
+    program = f"""
+import asyncio
+from neuron_meet.streams import StandardStream, TurnsLines
+
+lines = TurnsLines(StandardStream("stdout"))
+
+async def main():
+    loop = asyncio.get_running_loop()
+    lines.write("the last words\\n")
+    {end}
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.stdout == b"the last words\n"
+
+
+def test_lines_that_a_full_disk_refuses_are_counted() -> None:
+    stream = StandardStream("stderr")
+    with onto(Path("/dev/full")):  # ENOSPC for all that is written (full(4))
+        stream.write("one\ntwo\n")
+        stream.write("three\n")
+    assert stream.lost == 3
