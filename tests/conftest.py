@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 import uvloop
 
@@ -46,6 +47,12 @@ __all__ = [
 
 TEMPLATE = "migrated"
 FORMER = "former"
+
+# How long an example takes says something of the machine: others use it too.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 _shared = pytest.StashKey[SharedPostgres]()
 

@@ -112,7 +112,6 @@ async def untouched(server: Server, scene: dict[str, Any]) -> str:
 @seed(SEED)
 @settings(
     max_examples=BATCHES,
-    deadline=None,
     database=None,
     phases=[
         Phase.generate
