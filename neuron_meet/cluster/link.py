@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 TIMEOUT_SECONDS = 2.0
 """After so long a command is given up. It may have been done all the same."""
+MOST_AT_ONCE = 64
+"""Commands under way at once, each on a connection of its own; further ones wait, within their deadline. Redis does one
+after the other anyway, and has connections for 10,000 (`maxclients`) from all nodes."""
 SHARDED_FROM = 7
 """Redis' first version with channels of shards (SPUBLISH)."""
 LINK_ERRORS = (RedisError, OSError, TimeoutError)
@@ -41,12 +44,13 @@ class Script:
 
     async def _run(self, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         command = ("EVALSHA", self._script.sha, len(keys), *keys, *args)
-        try:
-            return await self._link.redis.execute_command(*command)
-        except NoScriptError:
-            return await self._link.redis.execute_command(
-                "EVAL", self._script.script, len(keys), *keys, *args
-            )
+        async with self._link.turns:
+            try:
+                return await self._link.redis.execute_command(*command)
+            except NoScriptError:
+                return await self._link.redis.execute_command(
+                    "EVAL", self._script.script, len(keys), *keys, *args
+                )
 
 
 class Link:
@@ -58,6 +62,7 @@ class Link:
         self.sharded = False
         """Whether channels are those of shards, of a Redis Cluster from 7 on. Known after `check`."""
         self._names_servers = False
+        self.turns = asyncio.Semaphore(MOST_AT_ONCE)
         self.redis: Any = (clients.of_cluster if self.clustered else clients.of_server)(url, timeout_seconds)
         database = 0 if self.clustered else self.redis.connection_pool.connection_kwargs.get("db")
         self.keys = Keys(database or 0)
@@ -141,7 +146,8 @@ class Link:
             # By the server that has the room's keys: one channel's messages all go the same way.
             target = {"target_nodes": self.redis.get_node_from_key(channel)} if self.clustered else {}
             pipeline.execute_command(self.publish_command, channel, data, **target)
-        await pipeline.execute()
+        async with self.turns:
+            await pipeline.execute()
 
     def place(self, channel: str) -> str:
         """Where a channel is listened to: a name that `line` takes. Raises PresenceUnavailable."""
@@ -169,7 +175,11 @@ class Link:
 
     async def do(self, *command: str | bytes | float) -> Any:
         """One command. Raises PresenceUnavailable."""
-        return await self.within(self.redis.execute_command(*command))
+        return await self.within(self._do(command))
+
+    async def _do(self, command: Sequence[str | bytes | float]) -> Any:
+        async with self.turns:
+            return await self.redis.execute_command(*command)
 
     async def within(self, work: Awaitable[T]) -> T:
         """`work`, by its deadline. Raises PresenceUnavailable."""
