@@ -14,7 +14,7 @@ CLUSTER = "+cluster"
 """What the scheme of a Redis Cluster's address ends with."""
 DEFAULT_PORT = 6379
 MOST_CONNECTIONS = 2**31
-"""As for a server alone: commands do not wait for one another, and none fails because others are under way."""
+"""As for a server alone: none fails because others are under way. How many there are is for the link to say."""
 
 
 def names_cluster(url: str) -> bool:

@@ -131,6 +131,8 @@ class HostEngine(AsyncAbstractEngine):
             if host is not None:
                 self._supervisor.suspect(host)
             message = f"The database did not answer within {self._timeout:g} s."
+            if self._supervisor.problem is not None:
+                message = f"{message} {self._supervisor.problem}"
             raise EngineUnavailable(message) from None
 
 

@@ -44,6 +44,8 @@ class EngineSupervisor:
         self._task: asyncio.Task[None] | None = None
         self._probe: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self.problem: str | None = None
+        """Why the last start failed, until one succeeds."""
         self.restarts = 0
         """How often a host has died; ends for want of work do not count."""
 
@@ -174,6 +176,7 @@ class EngineSupervisor:
 
     async def _announce(self, host: HostProcess) -> None:
         self._host = host  # before any other await: a stop at this moment must find it
+        self.problem = None
         self._keep(0)
         async with self._changed:
             self._changed.notify_all()
@@ -186,8 +189,10 @@ class EngineSupervisor:
             try:
                 return await HostProcess.start(self._launch), pause
             except EngineUnavailable as error:
-                log.error("query engine does not start", reason=str(error))  # noqa: TRY400 - the reason is all
+                self.problem = str(error)
+                log.error("query engine does not start", reason=self.problem)  # noqa: TRY400 - the reason is all
             except (
                 Exception
             ) as error:  # whatever it is, supervision goes on: else there is no engine ever again
+                self.problem = "The query engine does not start."
                 log.error("query engine does not start", **place(error))  # noqa: TRY400 -- may quote content
