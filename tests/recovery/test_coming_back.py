@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.recovery.away import go_away, names, until
+from tests.recovery.conftest import PONG_SECONDS
 from tests.recovery.proxy import proxied
 from tests.wire.clients import DEADLINE, Client, Driver
 from tests.wire.meeting import Meet, enter, meeting_on
@@ -123,7 +124,7 @@ async def test_a_silent_network(shared_database: str, js: Driver, transport: str
             js,
             recovery_grace_seconds=60,
             ping_interval_seconds=0.3,
-            ping_timeout_seconds=0.5,
+            ping_timeout_seconds=PONG_SECONDS,
         ) as meet,
         proxied(meet.server.url) as (proxy, url),
     ):
