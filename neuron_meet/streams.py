@@ -57,6 +57,8 @@ class TurnsLines:
     def __init__(self, stream: StandardStream) -> None:
         self._stream = stream
         self._lines: list[str] = []
+        self._turning: asyncio.AbstractEventLoop | None = None
+        """The loop at the end of whose turn they are written."""
         atexit.register(self.write_out)
 
     def write(self, text: str) -> int:
@@ -65,14 +67,15 @@ class TurnsLines:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # not in the loop's thread
             return self._stream.write(text)
-        if not self._lines:
+        if loop is not self._turning:  # nothing waits, or for a loop that ended in that turn
             loop.call_soon(self.write_out)
+            self._turning = loop
         self._lines.append(text)
         return len(text)
 
     def write_out(self) -> None:
         """Write what this turn has said until now."""
-        lines, self._lines = self._lines, []
+        lines, self._lines, self._turning = self._lines, [], None
         if lines:
             self._stream.write("".join(lines))
 

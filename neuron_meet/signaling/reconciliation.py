@@ -105,5 +105,5 @@ class Reconciliation:
                 await self.compare()
             except StoreError as error:
                 log.warning("participant rows not compared", error=type(error).__name__)
-            except Exception as error:  # whatever it is, the next round compares again
+            except Exception as error:  # the next round compares again
                 log.error("participant rows not compared", **place(error))  # noqa: TRY400 -- may quote content

@@ -133,9 +133,7 @@ class Lease:
                 await self._take()
             except DIRECT_ERRORS:
                 await asyncio.sleep(RETRY_SECONDS)
-            except (
-                Exception
-            ) as error:  # whatever it is, the lock is asked for again: without it the rows are closed
+            except Exception as error:  # the lock is asked for again: without it the rows are closed
                 log.error("database lease not taken", **place(error))  # noqa: TRY400 -- may quote content
                 await asyncio.sleep(RETRY_SECONDS)
 

@@ -35,6 +35,23 @@ async def test_the_lines_of_a_turn_are_written_when_it_ends(tmp_path: Path) -> N
             assert written.read_text() == before + turn
 
 
+def test_what_was_said_as_a_loop_ended_waits_for_no_turn_of_it(tmp_path: Path) -> None:
+    lines = TurnsLines(StandardStream("stderr"))
+
+    async def later() -> None:
+        lines.write("two\n")
+        await asyncio.sleep(0)
+
+    with onto(tmp_path / "written"):
+        loop = asyncio.new_event_loop()
+        loop.call_soon(lambda: lines.write("nobody's turn\n"))
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.close()
+        asyncio.run(later())
+        assert (tmp_path / "written").read_text() == "nobody's turn\ntwo\n"
+
+
 async def test_a_thread_waits_for_no_turn(tmp_path: Path) -> None:
     with onto(tmp_path / "written"):
         await asyncio.to_thread(TurnsLines(StandardStream("stderr")).write, "at once\n")

@@ -191,8 +191,6 @@ class EngineSupervisor:
             except EngineUnavailable as error:
                 self.problem = str(error)
                 log.error("query engine does not start", reason=self.problem)  # noqa: TRY400 - the reason is all
-            except (
-                Exception
-            ) as error:  # whatever it is, supervision goes on: else there is no engine ever again
+            except Exception as error:  # supervision goes on: else there is no engine ever again
                 self.problem = "The query engine does not start."
                 log.error("query engine does not start", **place(error))  # noqa: TRY400 -- may quote content
