@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from statistics import geometric_mean
 
 import click
 import uvloop
@@ -94,13 +95,16 @@ def rows() -> list[Row]:
 
 
 def table(results: Results) -> str:
-    """Medians off and on, and what on is of off."""
-    lines = [f"{'CPU, µs':78} {'off':>7} {'on':>7}  on/off"]
+    """Medians off and on, what on is of off, and the geometric mean of that over all lines."""
+    lines, ratios = [f"{'CPU, µs':78} {'off':>7} {'on':>7}  on/off"], list[float]()
     for figures in results.figures:
         off, on = figures.value(QUIET), figures.value(WATCHED)
         if figures.line.detail or not off or not on:
             continue
         lines.append(f"{figures.line.title:78} {off:7.1f} {on:7.1f}  {on / off:.2f}")
+        ratios.append(on / off)
+    if ratios:
+        lines.append(f"{'All of it, geometric mean':78} {'':7} {'':7}  {geometric_mean(ratios):.2f}")
     return "\n".join(lines)
 
 
