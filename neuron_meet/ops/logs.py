@@ -63,7 +63,7 @@ def _add_everywhere(_logger: object, _method: str, event: EventDict) -> EventDic
 
 
 def _json(line: EventDict, **options: Any) -> str:
-    """As `json.dumps` writes it, in a fifth of the time."""
+    """As `json.dumps` writes it, in a quarter of the time."""
     try:
         text = msgspec.json.format(_ENCODER.encode(line), indent=0).decode()
     except (TypeError, ValueError):  # what it cannot write, such as half a surrogate pair

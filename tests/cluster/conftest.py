@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from local_cluster.redis import Redis, redis
 from neuron_meet.signaling.presence.cluster import ClusterPresence
 from tests.cluster.test_presence import stop, three_nodes
 from tests.cluster.told import Told
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Redis]:
+    """A Redis of the test's own, which it stops."""
+    with tempfile.TemporaryDirectory(prefix="nm-redis-") as folder:
+        async with redis(Path(folder)) as server:
+            yield server
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from local_cluster.redis import Redis, redis
+from local_cluster.redis import Redis
 from neuron_meet.auth.limits import SignInLimits
 from neuron_meet.cluster.counts import Counts
 from neuron_meet.cluster.link import Link
@@ -20,13 +18,6 @@ from neuron_meet.rates import Rate
 from neuron_meet.rest.limits import FailureLimit, RequestLimit, TooManyRequests
 from neuron_meet.settings import Settings
 from neuron_meet.signaling.limits import EventLimits
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Redis]:
-    with tempfile.TemporaryDirectory(prefix="nm-redis-") as folder:
-        async with redis(Path(folder)) as server:
-            yield server
 
 
 @pytest.fixture

@@ -5,25 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from local_cluster.redis import Redis, redis
+from local_cluster.redis import Redis
 from neuron_meet.cluster.link import MOST_AT_ONCE, Link
 from neuron_meet.errors import PresenceUnavailable
 
 MANY = 20 * MOST_AT_ONCE
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Redis]:
-    """A Redis of the test's own, which it stops."""
-    with tempfile.TemporaryDirectory(prefix="nm-redis-") as folder:
-        async with redis(Path(folder)) as server:
-            yield server
 
 
 @pytest.fixture
