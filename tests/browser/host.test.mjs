@@ -86,6 +86,7 @@ test("settings, and the end for all", async () => {
   const gus = await guest(browser, code, "Gus");
   await control(hanna, "People");
   await hanna.getByRole("button", { name: "Meeting settings" }).click();
+  await hanna.locator("#room-dialog[open]").waitFor(); // before it is filled, every box is off, and `uncheck` is content
   await hanna.getByLabel("Everybody may share a screen").uncheck();
   await hanna.getByLabel("Everybody may write in the chat").uncheck();
   await hanna.getByLabel("Newcomers start muted").check();
