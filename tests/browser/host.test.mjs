@@ -100,9 +100,10 @@ test("settings, and the end for all", async () => {
   await control(gus, "Chat");
   await gus.locator("#chat-text:disabled").waitFor();
 
-  const kai = await guest(browser, code, "Kai");
+  const kai = await person(browser);
+  await enter(kai, code, "Kai");
+  await says(kai, "The host muted you."); // looked for at once: a notice goes by itself
   await kai.locator("#mic[aria-pressed=false]").waitFor();
-  await says(kai, "The host muted you.");
   const mia = await person(browser);
   await enter(mia, code, "Mia");
   await says(mia, "The meeting is full");
