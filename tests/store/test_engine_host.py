@@ -104,6 +104,7 @@ async def test_it_ends_on_sigterm_with_work_under_way(host: HostProcess) -> None
 async def test_ctrl_c_in_the_terminal_is_the_servers_affair(host: HostProcess) -> None:
     psutil.Process(host.pid).send_signal(signal.SIGINT)
     assert await host.answers(5)
+    assert psutil.Process(host.pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 
 async def test_a_host_that_ends_as_soon_as_it_starts_is_reported_as_such(database_url: str) -> None:
