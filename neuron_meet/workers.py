@@ -23,7 +23,7 @@ import uvloop
 from neuron_meet import __version__
 from neuron_meet.app import PortTakenError, running
 from neuron_meet.ops.drain import pid_file
-from neuron_meet.ops.logs import configure_logs
+from neuron_meet.ops.logs import configure_logs, name_everywhere
 from neuron_meet.ops.stopping import MORE_SECONDS
 from neuron_meet.serving import drained, told_to_stop
 from neuron_meet.settings import Settings
@@ -59,7 +59,7 @@ def serve_as_worker(settings: Settings, number: int, listener: int, lifeline: in
 
 
 async def _work(settings: Settings, number: int, listener: socket.socket, lifeline: socket.socket) -> int:
-    structlog.contextvars.bind_contextvars(worker=number)
+    name_everywhere(worker=number)
     told = told_to_stop()
     loop = asyncio.get_running_loop()
     lifeline.setblocking(False)

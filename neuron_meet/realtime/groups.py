@@ -17,6 +17,7 @@ class Groups:
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
         self._groups: dict[str, dict[str, Connection]] = {}
+        self._log = log.bind()  # the logger behind the name: structlog looks for it at each line otherwise
 
     def enter(self, room: str, connection: Connection) -> None:
         """A socket is one of the room's from now on."""
@@ -27,7 +28,7 @@ class Groups:
         group = self._groups.get(room)
         if group is not None:
             if group.pop(sid, None) is not None:
-                log.info("left", sid=sid, room=room)
+                self._log.info("left", sid=sid, room=room)
             if not group:
                 del self._groups[room]
 

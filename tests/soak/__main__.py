@@ -37,7 +37,7 @@ SHOWN_EACH = 5
 """Of the samples, so many are one in the file."""
 REST_SECONDS = 90.0
 LOGGED = "warnings and errors in the nodes' logs"
-WARNED = re.compile(r'"event": "([^"]+)".*"level": "(?:warning|error)"')
+WARNED = re.compile(r'"event":"([^"]+)".*"level":"(?:warning|error)"')
 
 
 async def restarts(world: World, samples: Samples, minutes: float) -> None:

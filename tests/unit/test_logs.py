@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -50,6 +51,63 @@ configure_logs(Settings(_env_file=None))
 print("to standard output")
 for value in ("\ud800", "\x9b2J é \u2028", 2**80, float("nan"), {1: 2}, b"bytes", {"set"}, object(), [object]):
     structlog.get_logger("neuron_meet.test").info("odd", value=value)
+"""
+
+
+TURN = r"""
+import asyncio
+import structlog
+from neuron_meet.ops.logs import configure_logs
+from neuron_meet.settings import Settings
+
+
+class Unspeakable:
+    def __repr__(self):
+        raise ValueError("not to be shown")
+
+
+async def main():
+    for value in ("plain", Unspeakable(), "\ud800", "\x9b2J é \u2028", 2**80):
+        log.info("odd", value=value)
+    log.warning("%s of %s", 5, "five")
+
+
+configure_logs(Settings(_env_file=None))
+log = structlog.get_logger("neuron_meet.test")
+print("to standard output")
+asyncio.run(main())
+"""
+
+BOTH_WAYS = """
+import structlog
+from neuron_meet import tracing
+from neuron_meet.ops.logs import configure_logs, name_everywhere
+from neuron_meet.settings import Settings
+
+
+class Tracer:
+    trace_id = "abc123"
+
+
+configure_logs(Settings(_env_file=None))
+log = structlog.get_logger("neuron_meet.test")
+bound = log.bind(bound=True)  # its lines are made by structlog's processors
+print("to standard output")
+
+
+def say():
+    for level in ("debug", "info", "warning", "error"):
+        for each in (log, bound):
+            getattr(each, level)("said", room="r1", count=3, nothing=None)
+
+
+say()
+name_everywhere(node="n1", worker=2)
+say()
+with structlog.contextvars.bound_contextvars(request="r-7"):
+    say()
+tracing.switch(Tracer())
+say()
 """
 
 
@@ -104,6 +162,38 @@ def test_whatever_a_value_is_a_line_is_json_and_nothing_that_a_terminal_obeys() 
     assert len(written) == 9
     assert all(line.isascii() and json.loads(line)["event"] == "odd" for line in written)
     assert [json.loads(line)["value"] for line in written[:3]] == ["\ud800", "\x9b2J é \u2028", 2**80]
+
+
+def test_an_odd_value_takes_no_other_line_of_its_turn_with_it() -> None:
+    entries = [json.loads(line) for line in lines(TURN, **PRODUCTION)]
+    assert [entry["event"] for entry in entries] == ["odd"] * 5 + ["5 of five"]
+    assert [entry.get("value") for entry in entries] == [
+        "plain",
+        None,
+        "\ud800",
+        "\x9b2J é \u2028",
+        2**80,
+        None,
+    ]
+    assert entries[1]["unreadable"] == "ValueError"
+
+
+def test_a_line_is_what_structlogs_processors_make_of_it() -> None:
+    entries = [json.loads(line) for line in lines(BOTH_WAYS, LOG_LEVEL="debug", **PRODUCTION)]
+    assert len(entries) == 32
+    for ours, theirs in zip(entries[::2], entries[1::2], strict=True):
+        assert theirs.pop("bound") is True
+        for entry in (ours, theirs):
+            assert datetime.strptime(entry.pop("timestamp"), "%Y-%m-%dT%H:%M:%S.%fZ")
+        assert ours == theirs
+    said = {"event": "said", "room": "r1", "count": 3, "nothing": None, "level": "debug"}
+    everywhere = said | {"node": "n1", "worker": 2}
+    assert entries[::8] == [
+        said,
+        everywhere,
+        everywhere | {"request": "r-7"},
+        everywhere | {"trace_id": "abc123"},
+    ]
 
 
 def test_the_console_is_for_reading() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from neuron_meet.ops.json_lines import encoded
 from neuron_meet.streams import StandardStream, TurnsLines
 
 
@@ -24,7 +25,7 @@ def onto(path: Path) -> Iterator[None]:
 
 async def test_the_lines_of_a_turn_are_written_when_it_ends(tmp_path: Path) -> None:
     written = tmp_path / "written"
-    lines = TurnsLines(StandardStream("stderr"))
+    lines = TurnsLines(StandardStream("stderr"), encoded)
     with onto(written):
         for turn in ("one\ntwo\n", "three\nfour\n"):
             before = written.read_text()
@@ -36,7 +37,7 @@ async def test_the_lines_of_a_turn_are_written_when_it_ends(tmp_path: Path) -> N
 
 
 def test_what_was_said_as_a_loop_ended_waits_for_no_turn_of_it(tmp_path: Path) -> None:
-    lines = TurnsLines(StandardStream("stderr"))
+    lines = TurnsLines(StandardStream("stderr"), encoded)
 
     async def later() -> None:
         lines.write("two\n")
@@ -54,13 +55,13 @@ def test_what_was_said_as_a_loop_ended_waits_for_no_turn_of_it(tmp_path: Path) -
 
 async def test_a_thread_waits_for_no_turn(tmp_path: Path) -> None:
     with onto(tmp_path / "written"):
-        await asyncio.to_thread(TurnsLines(StandardStream("stderr")).write, "at once\n")
+        await asyncio.to_thread(TurnsLines(StandardStream("stderr"), encoded).write, "at once\n")
         assert (tmp_path / "written").read_text() == "at once\n"
 
 
 def test_without_a_loop_nothing_waits(tmp_path: Path) -> None:
     with onto(tmp_path / "written"):
-        TurnsLines(StandardStream("stderr")).write("at once\n")
+        TurnsLines(StandardStream("stderr"), encoded).write("at once\n")
         assert (tmp_path / "written").read_text() == "at once\n"
 
 
@@ -68,9 +69,10 @@ def test_without_a_loop_nothing_waits(tmp_path: Path) -> None:
 def test_what_the_last_turn_said_is_written_however_the_process_ends(end: str) -> None:
     program = f"""
 import asyncio
+from neuron_meet.ops.json_lines import encoded
 from neuron_meet.streams import StandardStream, TurnsLines
 
-lines = TurnsLines(StandardStream("stdout"))
+lines = TurnsLines(StandardStream("stdout"), encoded)
 
 async def main():
     loop = asyncio.get_running_loop()
