@@ -19,12 +19,13 @@ from neuron_meet.store.node import find_node
 from neuron_meet.store.prisma_cli import PrismaCli
 
 OURS, NODE, FLOOR = "neuron-meet", "node", "floor"
-QUIET, WATCHED = "quiet", "watched"
-"""This server with nothing to be seen of it, and with all that a production has but traces (bench/cost.py)."""
+QUIET, QUIET_TOO, WATCHED = "quiet", "quiet-too", "watched"
+"""This server with nothing to be seen of it, twice, and with all that a production has but traces (bench/cost.py)."""
 ADMIN_TOKEN = secrets.token_urlsafe(32)
 OUR_FORMS = {
     OURS: {},
     QUIET: {"ADMIN_PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN},
+    QUIET_TOO: {"ADMIN_PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN},
     WATCHED: {"ADMIN_PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN, "AUDIT_LOG": "audit.jsonl"},
 }
 """What each form of this server is started with beside the settings that all have."""

@@ -1,25 +1,26 @@
 """What being seen costs: this server with logs, metrics and audit, beside itself without. `python -m bench.cost`.
 
 `watched` logs at `info` as JSON, records an audit, and its metrics are scraped every 5 s, three times as often as
-deploy/prometheus does; `quiet` logs errors only, and nobody asks it anything. Both are driven in turns by
-the same load, as in `make bench`.
+deploy/prometheus does; `quiet` logs errors only, and nobody asks it anything. `quiet-too` is the same once more: what
+it is of `quiet` is what this measurement makes of no difference at all. All are driven in turns by the same load, as in
+`make bench`, and started anew several times: two processes of one program differ by more than two rounds of one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from statistics import geometric_mean
+from statistics import median
 
 import click
 import uvloop
 from aiohttp import ClientError, ClientSession
 
 from bench.command import chosen, fail, say
-from bench.contenders import ADMIN_TOKEN, QUIET, WATCHED, Contender
+from bench.contenders import ADMIN_TOKEN, QUIET, QUIET_TOO, WATCHED, Contender
 from bench.failure import BenchFailed
 from bench.results import Results
-from bench.row import Row, Sample
+from bench.row import Line, Row, Sample
 from bench.rows import chatting, connections, fanout, joining, relay
 from bench.run import Plan, run
 from neuron_meet.failure import ForeseenFailure
@@ -32,7 +33,7 @@ BOUND = 1.05
 class Scraped(Row):
     """A row during which the watched server is scraped, from its first round to its last."""
 
-    contenders = (QUIET, WATCHED)
+    contenders = (QUIET, QUIET_TOO, WATCHED)
 
     def __init__(self, row: Row) -> None:
         self._row = row
@@ -41,7 +42,7 @@ class Scraped(Row):
 
     async def prepare(self, contender: Contender) -> None:
         """As the row does."""
-        if contender.name == QUIET:
+        if contender.name != WATCHED:
             await _silence(contender)
         await self._row.prepare(contender)
         if contender.name == WATCHED:
@@ -94,32 +95,49 @@ def rows() -> list[Row]:
     ]
 
 
-def table(results: Results) -> str:
-    """Medians off and on, what on is of off, and the geometric mean of that over all lines."""
-    lines, ratios = [f"{'CPU, µs':78} {'off':>7} {'on':>7}  on/off"], list[float]()
-    for figures in results.figures:
-        off, on = figures.value(QUIET), figures.value(WATCHED)
-        if figures.line.detail or not off or not on:
-            continue
-        lines.append(f"{figures.line.title:78} {off:7.1f} {on:7.1f}  {on / off:.2f}")
-        ratios.append(on / off)
-    if ratios:
-        lines.append(f"{'All of it, geometric mean':78} {'':7} {'':7}  {geometric_mean(ratios):.2f}")
+def table(starts: list[Results]) -> str:
+    """Medians over all rounds of all starts: off (both), on, on of off, and the one off of the other."""
+    rounds: dict[Line, dict[str, list[float]]] = {}
+    for results in starts:
+        for figures in results.figures:
+            if not figures.line.detail:
+                of_line = rounds.setdefault(figures.line, {})
+                for name, values in figures.rounds.items():
+                    of_line.setdefault(name, []).extend(values)
+    lines = [f"{'CPU, µs':78} {'off':>7} {'on':>7}  on/off  off/off"]
+    for line, of_line in rounds.items():
+        one, other, on = (of_line[name] for name in (QUIET, QUIET_TOO, WATCHED))
+        off = median(one + other)
+        lines.append(
+            f"{line.title:78} {off:7.1f} {median(on):7.1f}  {median(on) / off:6.3f}  {median(other) / median(one):7.3f}"
+        )
     return "\n".join(lines)
 
 
 @click.command()
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Measured rounds.")
+@click.option(
+    "--starts", default=8, show_default=True, type=click.IntRange(1), help="How often all is started."
+)
+@click.option(
+    "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Measured rounds a start."
+)
 @click.option("--only", help="Rows whose names begin so, separated by commas: --only join,chat")
-def main(rounds: int, only: str | None) -> None:
+def main(starts: int, rounds: int, only: str | None) -> None:
     """Measure this server with everything to be seen of it on, beside itself with it off."""
-    scraped = [Scraped(row) for row in chosen(rows(), only)]
+    measured: list[Results] = []
+    disturbed = 0.0
     try:
-        results, disturbance = uvloop.run(run(Plan(scraped, [QUIET, WATCHED], rounds), say))
+        for _ in range(starts):
+            scraped = [Scraped(row) for row in chosen(rows(), only)]
+            results, disturbance = uvloop.run(run(Plan(scraped, list(Scraped.contenders), rounds), say))
+            measured.append(results)
+            disturbed = max(disturbed, disturbance)
     except* (BenchFailed, ForeseenFailure) as failures:
         fail(failures)
-    print(table(results))
-    print(f"\nAsked for: {BOUND} at most. Other programs took {disturbance:.0%} of the machine meanwhile.")
+    print(table(measured))
+    print(
+        f"\nAsked for: {BOUND} at most. Other programs took {disturbed:.0%} of the machine meanwhile, at most."
+    )
 
 
 if __name__ == "__main__":
