@@ -5,11 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from collections.abc import Callable, Mapping, Sequence
+from threading import current_thread, main_thread
 from typing import Literal
 
 _LINES_END = ord("\n")
+LINGER_SECONDS = 0.02
+"""Twenty joins at the rate at which one core is busy with them: each had a system call of its own, 2 % of it."""
 Said = Mapping[str, object] | str
 """What a line says, by name; or lines as text, with their ends."""
 
@@ -58,8 +61,9 @@ class StandardStream:
 class TurnsLines:
     """What is said in one turn of the event loop, encoded and written when it ends, together: one system call.
 
-    A meeting that ends, or a node that is gone, says a line for each who was in it. Outside of an event loop, and of
-    other threads, each line is written at once.
+    A meeting that ends, or a node that is gone, says a line for each who was in it. What may linger is written with
+    what other turns say, one system call for many joins. Outside of an event loop, and of other threads, each line is
+    written at once.
     """
 
     def __init__(self, stream: StandardStream, encode: Callable[[Sequence[Said]], bytes]) -> None:
@@ -67,20 +71,31 @@ class TurnsLines:
         self._stream = stream
         self._encode = encode
         self._said: list[Said] = []
-        self._turning: AbstractEventLoop | None = None
-        """The loop at the end of whose turn they are written."""
+        self._loop: AbstractEventLoop | None = None
+        """The loop that writes it."""
+        self._lingering: TimerHandle | None = None
+        """When it does, where that is not at the end of this turn."""
         atexit.register(self.write_out)
 
-    def say(self, said: Said) -> None:
-        """Write, or lose, this at the end of this turn at the latest. Nothing in it may change until then."""
+    def say(self, said: Said, *, linger: bool = False) -> None:
+        """Write, or lose, this when this turn ends, or within `LINGER_SECONDS`. Nothing in it may change until then."""
         try:
             loop = get_running_loop()
-        except RuntimeError:  # not in the loop's thread
+        except RuntimeError:
+            if current_thread() is main_thread():  # its loop is over, or did not begin
+                self.write_out()
             self._stream.put(self._encode([said]))
             return
-        if loop is not self._turning:  # nothing waits, or for a loop that ended in that turn
+        if loop is not self._loop:  # nothing waits, or for a loop that ended before it was written
+            self._loop = loop
+            if linger:
+                self._lingering = loop.call_later(LINGER_SECONDS, self.write_out)
+            else:
+                loop.call_soon(self.write_out)
+        elif self._lingering is not None and not linger:
+            self._lingering.cancel()
+            self._lingering = None
             loop.call_soon(self.write_out)
-            self._turning = loop
         self._said.append(said)
 
     def write(self, text: str) -> int:
@@ -89,10 +104,10 @@ class TurnsLines:
         return len(text)
 
     def write_out(self) -> None:
-        """Write what this turn has said until now."""
-        said, self._said, self._turning = self._said, [], None
+        """Write what was said until now."""
+        said, self._said, self._loop, self._lingering = self._said, [], None, None
         if said:
             self._stream.put(self._encode(said))
 
     def flush(self) -> None:
-        """The end of the turn does it."""
+        """The loop does it."""

@@ -65,9 +65,12 @@ def saying(
 ) -> Callable[..., Any]:
     """`method` of a logger, which logs at `level`, past structlog's processors.
 
-    A line is what they would have made of it (`everywhere` is what each line says besides), and it is encoded when the
-    turn ends. What only they can do is left to them: errors, `%`, what is bound to a logger or to a request.
+    A line is what they would have made of it, and says `everywhere` besides. It is encoded when it is written: below
+    `warning` with others, some milliseconds later. What only they can do is left to them: errors, `%`, what is bound to
+    a logger or to a request.
     """
+
+    lingers = level in ("debug", "info")
 
     def say(self: FilteringBoundLogger, event: str, *arguments: object, **values: object) -> None:
         bound: object = self._context  # pyright: ignore[reportPrivateUsage] - this is one of its methods
@@ -80,6 +83,6 @@ def saying(
         values.update(everywhere)
         values["level"] = level
         values["timestamp"] = _now(UTC)
-        output.say(values)
+        output.say(values, linger=lingers)
 
     return say

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from neuron_meet import streams
 from neuron_meet.ops.json_lines import encoded
 from neuron_meet.streams import StandardStream, TurnsLines
+
+DEADLINE = 30.0
 
 
 @contextmanager
@@ -34,6 +37,58 @@ async def test_the_lines_of_a_turn_are_written_when_it_ends(tmp_path: Path) -> N
             assert written.read_text() == before
             await asyncio.sleep(0)
             assert written.read_text() == before + turn
+
+
+async def test_what_may_linger_is_written_with_what_later_turns_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "written"
+    lines = TurnsLines(StandardStream("stderr"), encoded)
+    with onto(written):
+        monkeypatch.setattr(streams, "LINGER_SECONDS", 3600.0)
+        lines.say("one\n", linger=True)
+        await asyncio.sleep(0)
+        assert written.read_text() == ""
+        lines.say("two\n", linger=True)
+        lines.write_out()
+        assert written.read_text() == "one\ntwo\n"
+
+
+async def test_what_lingers_is_written_by_itself(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    lines = TurnsLines(StandardStream("stderr"), encoded)
+    with onto(written):
+        for turn in ("one\n", "one\ntwo\n"):
+            lines.say(turn[-4:], linger=True)
+            async with asyncio.timeout(DEADLINE):
+                while written.read_text() != turn:
+                    await asyncio.sleep(0.001)
+
+
+async def test_what_may_not_takes_it_with_it(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    lines = TurnsLines(StandardStream("stderr"), encoded)
+    with onto(written):
+        for turn in range(2):  # the second time as the first: nothing is left of it
+            lines.say("one\n", linger=True)
+            await asyncio.sleep(0)
+            lines.say("two\n")
+            lines.say("three\n", linger=True)
+            await asyncio.sleep(0)
+            assert written.read_text() == "one\ntwo\nthree\n" * (turn + 1)
+
+
+def test_what_lingered_as_its_loop_ended_is_written_before_what_follows(tmp_path: Path) -> None:
+    lines = TurnsLines(StandardStream("stderr"), encoded)
+
+    async def talk(text: str) -> None:
+        lines.say(text, linger=True)
+
+    with onto(tmp_path / "written"):
+        asyncio.run(talk("one\n"))
+        asyncio.run(talk("two\n"))
+        lines.say("three\n")
+        assert (tmp_path / "written").read_text() == "one\ntwo\nthree\n"
 
 
 def test_what_was_said_as_a_loop_ended_waits_for_no_turn_of_it(tmp_path: Path) -> None:
@@ -65,8 +120,9 @@ def test_without_a_loop_nothing_waits(tmp_path: Path) -> None:
         assert (tmp_path / "written").read_text() == "at once\n"
 
 
+@pytest.mark.parametrize("linger", [False, True])
 @pytest.mark.parametrize("end", ["raise SystemExit(0)", "raise RuntimeError", "loop.stop()"])
-def test_what_the_last_turn_said_is_written_however_the_process_ends(end: str) -> None:
+def test_what_the_last_turn_said_is_written_however_the_process_ends(end: str, linger: bool) -> None:
     program = f"""
 import asyncio
 from neuron_meet.ops.json_lines import encoded
@@ -76,7 +132,7 @@ lines = TurnsLines(StandardStream("stdout"), encoded)
 
 async def main():
     loop = asyncio.get_running_loop()
-    lines.write("the last words\\n")
+    lines.say("the last words\\n", linger={linger})
     {end}
 
 asyncio.run(main())
