@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from statistics import median
+import math
+from statistics import median, stdev
 
 import click
 import uvloop
@@ -96,7 +97,7 @@ def rows() -> list[Row]:
 
 
 def table(starts: list[Results]) -> str:
-    """Medians over all rounds of all starts: off (both), on, on of off, and the one off of the other."""
+    """Medians over all rounds of all starts: off (both), on, their ratio and its standard error, that of both off."""
     rounds: dict[Line, dict[str, list[float]]] = {}
     for results in starts:
         for figures in results.figures:
@@ -104,14 +105,24 @@ def table(starts: list[Results]) -> str:
                 of_line = rounds.setdefault(figures.line, {})
                 for name, values in figures.rounds.items():
                     of_line.setdefault(name, []).extend(values)
-    lines = [f"{'CPU, µs':78} {'off':>7} {'on':>7}  on/off  off/off"]
+    lines = [f"{'CPU, µs':78} {'off':>7} {'on':>7}  on/off         off/off"]
     for line, of_line in rounds.items():
         one, other, on = (of_line[name] for name in (QUIET, QUIET_TOO, WATCHED))
         off = median(one + other)
+        ratio = median(on) / off
+        error = ratio * math.hypot(_error(on), _error(one + other))
+        control = median(other) / median(one)
         lines.append(
-            f"{line.title:78} {off:7.1f} {median(on):7.1f}  {median(on) / off:6.3f}  {median(other) / median(one):7.3f}"
+            f"{line.title:78} {off:7.1f} {median(on):7.1f}  {ratio:6.3f} ± {error:.3f}  {control:.3f}"
         )
     return "\n".join(lines)
+
+
+def _error(values: list[float]) -> float:
+    """The standard error of their median, of it: that of a normal distribution."""
+    return (
+        math.sqrt(math.pi / 2 / len(values)) * stdev(values) / median(values) if len(values) > 1 else math.nan
+    )
 
 
 @click.command()
