@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 import tempfile
 from collections import Counter
@@ -37,7 +36,20 @@ SHOWN_EACH = 5
 """Of the samples, so many are one in the file."""
 REST_SECONDS = 90.0
 LOGGED = "warnings and errors in the nodes' logs"
-WARNED = re.compile(r'"event":"([^"]+)".*"level":"(?:warning|error)"')
+
+
+def warned(output: str) -> Counter[str]:
+    """Warnings and errors in what nodes logged, by event; what is no line of JSON counts as one too."""
+    said = Counter[str]()
+    for line in output.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            said["(no line of JSON)"] += 1
+        else:
+            if entry["level"] in ("warning", "error"):
+                said[entry["event"]] += 1
+    return said
 
 
 async def restarts(world: World, samples: Samples, minutes: float) -> None:
@@ -100,7 +112,7 @@ async def soak(hour: Hour, pace: Pace) -> dict[str, Any]:
         last = await at_rest(samples)
         output = "\n".join([*world.output, *(node.output for node in world.nodes if node)])
         assert "Traceback" not in output, output
-        said = Counter(WARNED.findall(output))
+        said = warned(output)
         checks = verdict(during, first, last, said)
         return {
             "date": datetime.now(UTC).date().isoformat(),
