@@ -87,7 +87,7 @@ class TurnsLines:
             self._stream.put(self._encode([said]))
             return
         if loop is not self._loop:  # nothing waits, or for a loop that ended before it was written
-            self._loop = loop
+            self._loop, self._lingering = loop, None
             if linger:
                 self._lingering = loop.call_later(LINGER_SECONDS, self.write_out)
             else:

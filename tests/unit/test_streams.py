@@ -81,14 +81,34 @@ async def test_what_may_not_takes_it_with_it(tmp_path: Path) -> None:
 def test_what_lingered_as_its_loop_ended_is_written_before_what_follows(tmp_path: Path) -> None:
     lines = TurnsLines(StandardStream("stderr"), encoded)
 
-    async def talk(text: str) -> None:
-        lines.say(text, linger=True)
+    async def talk(*texts: str, linger: bool) -> None:
+        for text in texts:
+            lines.say(text, linger=linger)
 
     with onto(tmp_path / "written"):
-        asyncio.run(talk("one\n"))
-        asyncio.run(talk("two\n"))
+        asyncio.run(talk("one\n", linger=True))
+        asyncio.run(talk("two\n", "three\n", linger=False))
+        asyncio.run(talk("four\n", linger=True))
+        lines.say("five\n")
+        assert (tmp_path / "written").read_text() == "one\ntwo\nthree\nfour\nfive\n"
+
+
+@pytest.mark.parametrize("linger", [False, True])
+async def test_a_loop_has_no_business_with_the_timer_of_one_that_ended(linger: bool) -> None:
+    lines = TurnsLines(StandardStream("stderr"), encoded)
+    ended: list[asyncio.TimerHandle | None] = []
+
+    async def talk() -> None:
+        lines.say("one\n", linger=True)
+        ended.append(lines._lingering)  # pyright: ignore[reportPrivateUsage]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "LINGER_SECONDS", 3600.0)
+        await asyncio.to_thread(asyncio.run, talk())
+        lines.say("two\n", linger=linger)
         lines.say("three\n")
-        assert (tmp_path / "written").read_text() == "one\ntwo\nthree\n"
+        lines.write_out()
+    assert ended[0] is not None and not ended[0].cancelled()
 
 
 def test_what_was_said_as_a_loop_ended_waits_for_no_turn_of_it(tmp_path: Path) -> None:
