@@ -12,7 +12,7 @@ from typing import Literal
 
 _LINES_END = ord("\n")
 LINGER_SECONDS = 0.02
-"""Twenty joins at the rate at which one core is busy with them: each had a system call of its own, 2 % of it."""
+"""Forty joins of 0.5 ms: each had a system call of its own, about 1 % of it (docs/performance.md)."""
 Said = Mapping[str, object] | str
 """What a line says, by name; or lines as text, with their ends."""
 
