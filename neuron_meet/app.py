@@ -285,6 +285,7 @@ def _sockets(settings: Settings, handshake: Handshake, limits: EventLimits) -> M
         client_address=client_address(settings.trusted_proxies),
         max_buffered_bytes=MAX_BUFFERED_BYTES,
         max_packet_bytes=max(1_000_000, 4 * settings.max_payload_bytes),
+        frame_rate=settings.limit_frames if settings.rate_limit_enabled else None,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
         recovery_grace=settings.recovery_grace_seconds,

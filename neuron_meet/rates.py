@@ -62,6 +62,13 @@ class Bucket:
         self._tokens = float(rate.count)
         self._at = monotonic()
 
+    def empty(self, rate: Rate) -> bool:
+        """Whether there is no token now."""
+        now = monotonic()
+        self._tokens = min(float(rate.count), self._tokens + (now - self._at) * rate.count / rate.seconds)
+        self._at = now
+        return self._tokens < 1
+
     def take(self, rate: Rate) -> bool:
         """Take a token; False where there is none."""
         now = monotonic()

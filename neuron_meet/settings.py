@@ -152,6 +152,10 @@ class Settings(BaseSettings):
     limit_host: RateSetting = _rate("240 per minute", "host controls of one socket")
     limit_unjoined: RateSetting = _rate("60 per 10 seconds", "events of a socket that is in no room")
     limit_invalid: RateSetting = _rate("60 per 10 seconds", "unknown and malformed events of one socket")
+    limit_frames: RateSetting = _rate(
+        "2000 per 10 seconds",
+        "frames of one connection that mean nothing (pings, binary, malformed, surplus typing)",
+    )
     limit_patience: RateSetting = _rate(
         "300 per minute", "refusals for going too fast before a socket is dropped"
     )

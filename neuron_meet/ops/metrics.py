@@ -118,6 +118,11 @@ class Metrics:
             "Clients dropped for not taking what was sent.",
             {(): sockets.slow_dropped},
         )
+        yield _counter(
+            "flooding_clients_dropped",
+            "Clients dropped for sending too much that means nothing.",
+            {(): sockets.flooding_dropped},
+        )
         outcomes = {(kind,): sockets.recovery.outcomes.get(kind, 0) for kind in ("held", "recovered", "lost")}
         yield _counter("recoveries", "Dropped sockets: held, then recovered or lost.", outcomes, "outcome")
 

@@ -51,7 +51,7 @@ class Connecting:
         if data[:1] == b"/" and not data.startswith(b"/,"):
             namespace = data.split(b",", 1)[0][:200].decode(errors="replace")
             socket.write(connect_error_frame(namespace, "Invalid namespace"))
-            socket.strike()
+            socket.charge(len(data))
             return
         server = self._server
         if socket.sid in server.by_engine or socket.sid in self._fetching or socket.closed:

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from neuron_meet import errors
+from neuron_meet.rates import Rate
 from neuron_meet.realtime.frames import Frame, websocket_text
 from neuron_meet.realtime.socket import EngineSocket
 from neuron_meet.realtime.websocket import Upgrade, WebSocket
@@ -56,6 +57,7 @@ class EngineServer(engineio.AsyncServer):
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
         max_buffered_bytes: int,
+        frame_rate: Rate | None,
         **options: Any,
     ) -> None:
         super().__init__(async_mode="aiohttp", monitor_clients=False, http_compression=False, **options)
@@ -64,6 +66,8 @@ class EngineServer(engineio.AsyncServer):
         self.draining = False
         """Whether new connections are refused, because the server goes."""
         self.max_buffered_bytes = max_buffered_bytes
+        self.frame_rate = frame_rate
+        """How much of one connection may mean nothing; None: as much as it likes."""
         self.sink = sink
         self._allow_connection_from = allow_connection_from
         self._allow_connection_anywhere = allow_connection_anywhere
@@ -71,6 +75,7 @@ class EngineServer(engineio.AsyncServer):
         self._to_flush: list[EngineSocket] = []
         self.sockets: dict[str, EngineSocket] = {}
         self.slow_dropped = 0
+        self.flooding_dropped = 0
 
     def flush_soon(self, socket: EngineSocket) -> None:
         """Flush a socket at the end of this turn of the loop."""
@@ -183,7 +188,15 @@ class EngineServer(engineio.AsyncServer):
                     self.reason.TRANSPORT_CLOSE, abort=True
                 )  # where it did not get as far as a websocket
         socket.connected = True
-        return self._ok(await socket.poll(), jsonp_index=jsonp_index)
+        return self._ok(await socket.packets_for(environ["aiohttp.request"]), jsonp_index=jsonp_index)
+
+    def refuse(self, message: str) -> dict[str, Any]:
+        """A request that is answered with 400, in upstream's shape."""
+        return self._bad_request(message)
+
+    def create_queue(self, *args: Any, **kwargs: Any) -> Any:
+        """None: an `EngineSocket` has a queue of its own."""
+        return None
 
 
 NO_UPGRADE: dict[str, Any] = {

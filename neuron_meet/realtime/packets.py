@@ -34,7 +34,8 @@ class MalformedPacket(ValueError):
 def decode_event(data: bytes) -> EventPacket:
     """Decode what follows the `2` of an EVENT packet in the default namespace: `[<ack id>]["name",…]`.
 
-    The arguments stay JSON: each use case decodes its own, and what is relayed is never decoded at all.
+    The arguments stay JSON: each use case decodes its own, and what is relayed is never decoded at all. `data` is
+    UTF-8: the transports see to that.
     Raises MalformedPacket.
     """
     start = 0
@@ -44,9 +45,6 @@ def decode_event(data: bytes) -> EventPacket:
     if start > _ACK_ID_DIGITS:
         raise MalformedPacket
     try:
-        # What is relayed is not decoded below, and text that is no UTF-8 would end its receiver's websocket.
-        if not data.isascii():
-            data.decode()
         args = _arguments.decode(data[start:] if start else data)
         name = _name.decode(args[0])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError) as error:

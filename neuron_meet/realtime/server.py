@@ -11,6 +11,7 @@ import socketio
 import structlog
 from aiohttp import web
 
+from neuron_meet.rates import Rate
 from neuron_meet.realtime.connecting import Connecting
 from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.engine import EngineServer
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+TYPING = (b'["typing-start"', b'["typing-stop"')
+"""How the events begin that front ends send at every key, without an acknowledgement."""
+
 
 class MeetingServer(socketio.AsyncServer):
     """`socketio.AsyncServer` with the hot path of this server.
@@ -46,6 +50,7 @@ class MeetingServer(socketio.AsyncServer):
         client_address: Callable[[web.Request], str],
         max_buffered_bytes: int,
         max_packet_bytes: int,
+        frame_rate: Rate | None,
         ping_interval: float,
         ping_timeout: float,
         recovery_grace: float,
@@ -55,6 +60,7 @@ class MeetingServer(socketio.AsyncServer):
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
         self._max_buffered_bytes = max_buffered_bytes
+        self._frame_rate = frame_rate
         super().__init__(
             async_mode="aiohttp",
             ping_interval=ping_interval,
@@ -96,6 +102,11 @@ class MeetingServer(socketio.AsyncServer):
     def slow_dropped(self) -> int:
         """Clients dropped because they did not take what was sent."""
         return self.eio.slow_dropped
+
+    @property
+    def flooding_dropped(self) -> int:
+        """Clients dropped because they sent too much that means nothing."""
+        return self.eio.flooding_dropped
 
     @property
     def queued_bytes(self) -> int:
@@ -148,7 +159,7 @@ class MeetingServer(socketio.AsyncServer):
         connection = self.by_engine.get(socket.sid)
         kind, elsewhere = data[:1], data[1:2] == b"/" and data[2:3] != b","
         if kind == b"2" and connection is not None and not elsewhere:
-            self._event(connection, data[1:])
+            self._event(connection, socket, data[1:])
         elif kind == b"0":
             self.connecting.connect(socket, data[1:])
         elif kind == b"1" and connection is not None and not elsewhere:
@@ -159,7 +170,7 @@ class MeetingServer(socketio.AsyncServer):
             self.dispatcher.malformed(connection.caller, self._reply(connection, binary_ack_id(data)))
         else:
             self.malformed["packet"] += 1
-            socket.strike()
+            socket.charge(len(data))
 
     def ended(self, socket: EngineSocket, reason: str, *, clean: bool) -> None:
         """The connection is over."""
@@ -204,16 +215,19 @@ class MeetingServer(socketio.AsyncServer):
         elif self.connections.get(connection.caller.sid) is connection:
             self._over(connection, reason)  # it vanished in this moment, and must not be held for a return
 
-    def _event(self, connection: Connection, data: bytes) -> None:
+    def _event(self, connection: Connection, socket: EngineSocket, data: bytes) -> None:
+        if data.startswith(TYPING) and self.dispatcher.types_too_fast(connection.caller):
+            socket.charge(len(data))
+            return
         try:
             event = decode_event(data)
         except MalformedPacket as malformed:
             self.malformed["event"] += 1
             self.dispatcher.malformed(connection.caller, self._reply(connection, malformed.ack_id))
             return
-        self.dispatcher.receive(
-            connection.caller, event.name, event.args, self._reply(connection, event.ack_id)
-        )
+        reply = self._reply(connection, event.ack_id)
+        if not self.dispatcher.receive(connection.caller, event.name, event.args, reply):
+            socket.charge(len(data))
 
     def _reply(self, connection: Connection, ack_id: bytes | None) -> Reply | None:
         if ack_id is None:
@@ -292,6 +306,7 @@ class MeetingServer(socketio.AsyncServer):
                 allow_connection_anywhere=self._allow_connection_anywhere,
                 client_address=self._client_address,
                 max_buffered_bytes=self._max_buffered_bytes,
+                frame_rate=self._frame_rate,
                 **options,
             )
 

@@ -8,16 +8,19 @@ python-engineio#133).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
+from aiohttp import ClientError, StreamReader, web
 from engineio import packet
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import ContentTooLongError, EngineIOError
 
+from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
-from neuron_meet.realtime.websocket import WebSocket
+from neuron_meet.realtime.websocket import FRAMES_A_TURN, WebSocket, is_unicode
 
 if TYPE_CHECKING:
     from neuron_meet.realtime.engine import EngineServer
@@ -25,11 +28,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CLEAN_CLOSE_CODES = frozenset({1000, 1001})
-"""Close frames of a client that means to go (contract, Connection state recovery)."""
-MAX_STRIKES = 1000
-"""Packets that mean nothing in the life of one connection; an honest client sends none."""
+"""Close frames of a client that means to go (docs/protocol.md#recovery)."""
 PACKETS_PER_POST = 1000
 """Packets in one polling request at most; a client batches what fits into `maxPayload`."""
+QUEUED_PACKET_BYTES = 100
+"""What a packet that waits for a poll takes beside its bytes."""
+
+
+class Poll:
+    """A polling client's GET that waits for packets."""
+
+    __slots__ = ("arrived", "request")
+
+    def __init__(self, request: web.Request) -> None:
+        self.request = request
+        self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def gone(self) -> bool:
+        """Whether its connection is: what is sent to it reaches nobody."""
+        return is_gone(self.request)
+
+    def wake(self) -> None:
+        """There is something for it."""
+        if not self.arrived.done():
+            self.arrived.set_result(None)
 
 
 class EngineSocket(AsyncSocket):
@@ -45,12 +68,25 @@ class EngineSocket(AsyncSocket):
         self.session = None  # upstream's dictionary; nothing uses it
         self.has_been_connected = False
         """Whether it has asked for the namespace before: each time after the first counts as a new connection."""
-        self._strikes = 0
+        self._queued: deque[bytes] | None = None
+        """Packets that wait for a poll."""
         self._queued_bytes = 0
+        self._poll: Poll | None = None
+        self._post: web.Request | None = None
+        self._upgrade: WebSocket | None = None
+        """The websocket that asks to carry it."""
         self._outgoing: list[bytes] = []
+        self._written = 0
+        """Bytes given to the websocket's transport."""
+        self._written_at_ping = 0
+        self._ping_queued = False
         self._heartbeat = Heartbeat(
             server.ping_interval, server.ping_timeout, ping=self._ping, dead=self._pong_missing
         )
+        self._meaningless: FrameBudget | None = None
+        self._requests: FrameBudget | None = None
+        self.in_debt = False
+        """Whether it has sent more that means nothing than it may, and must not be read for a while."""
 
     # -- sending
     def write(self, frame: Frame) -> None:
@@ -65,8 +101,12 @@ class EngineSocket(AsyncSocket):
                 self.server.flush_soon(self)
             self._outgoing.append(frame.websocket)
             return
-        self.queue.put_nowait(packet.Packet(int(frame.body[:1]), frame.body[1:].decode() or None))
-        self._queued_bytes += len(frame.body)
+        if self._queued is None:
+            self._queued = deque()
+        self._queued.append(frame.body)
+        self._queued_bytes += len(frame.body) + QUEUED_PACKET_BYTES
+        if self._poll is not None:
+            self._poll.wake()
         if self._queued_bytes > self.server.max_buffered_bytes:
             self._too_slow()
 
@@ -92,6 +132,7 @@ class EngineSocket(AsyncSocket):
         if transport is None or transport.is_closing():  # cut, and not heard of yet; uvloop raises on a write
             return
         transport.write(data)
+        self._written += len(data)
         if transport.get_write_buffer_size() > self.server.max_buffered_bytes:
             self._too_slow()
 
@@ -100,55 +141,163 @@ class EngineSocket(AsyncSocket):
         self.write(Frame(pkt.encode().encode()))
 
     async def poll(self) -> list[packet.Packet]:
-        """Packets for a polling request; waits for the first."""
-        packets = await super().poll()
-        self._queued_bytes = 0
-        return packets
+        """Upstream's way to wait for packets; nothing of this server uses it."""
+        raise NotImplementedError
+
+    # -- polling
+    async def handle_get_request(self, environ: dict[str, Any]) -> Any:
+        """A GET of a polling client, answered when there are packets; or a request for an upgrade to websocket.
+
+        One of each at a time. A second GET beside one that waits ends the connection, as it does with Node's
+        server: a browser that repeats a GET whose connection was cut does not tell its page, and what goes into
+        the first one is lost. Where the first one's connection is known to be gone, the second takes its place.
+        Raises EngineIOError, which is answered with 400.
+        """
+        request = cast("web.Request", environ["aiohttp.request"])
+        if _asks_for_websocket(environ):
+            if self._upgrade is not None or self.upgraded or self.closed:
+                return self.server.refuse("Upgrade already under way")
+            return await self._upgrade_websocket(environ)
+        if self.upgrading or self.upgraded:
+            return [packet.Packet(packet.NOOP)]
+        former = self._poll
+        if former is not None and not former.gone:
+            raise EngineIOError
+        await self._unhurried()
+        return await self.packets_for(request)
+
+    async def packets_for(self, request: web.Request) -> list[packet.Packet]:
+        """What has gathered for a polling client, once there is something.
+
+        Nothing is taken for a request whose connection is gone: it is kept for the next one.
+        """
+        if not self._queued and not self.closed:
+            poll = Poll(request)
+            former, self._poll = self._poll, poll
+            if former is not None:
+                former.wake()
+            try:
+                await poll.arrived
+            finally:
+                if self._poll is poll:
+                    self._poll = None
+        if is_gone(request):
+            return []
+        bodies = list(self._queued or ())
+        self._queued, self._queued_bytes, self._ping_queued = None, 0, False
+        if not bodies:
+            return [packet.Packet(packet.NOOP)]
+        return [packet.Packet(int(body[:1]), body[1:].decode() or None) for body in bodies]
+
+    async def _unhurried(self) -> None:
+        """Requests of one client that follow each other faster than frames may are handled more slowly."""
+        rate = self.server.frame_rate
+        if rate is None:
+            return
+        if self._requests is None:
+            self._requests = FrameBudget(rate)
+        self._requests.charge()
+        if seconds := self._requests.pause():
+            await asyncio.sleep(seconds)
+
+    async def handle_post_request(self, environ: dict[str, Any]) -> None:
+        """Packets of a polling client, one POST at a time, so that they stay in order.
+
+        Upstream refuses more than 16 in one request, which clients do send, and takes what has arrived of the body
+        for all of it. Raises ContentTooLongError; EngineIOError where the client hangs up in the middle, or sends a
+        second request beside the first.
+        """
+        request = cast("web.Request", environ["aiohttp.request"])
+        if self._post is not None and not is_gone(self._post):
+            raise EngineIOError
+        self._post = request
+        try:
+            await self._unhurried()
+            body = await self._read(environ["wsgi.input"])
+            if not is_unicode(body):
+                self.charge(len(body))
+                return
+            packets = body.split(b"\x1e")
+            if len(packets) > PACKETS_PER_POST:
+                raise ContentTooLongError
+            for number, data in enumerate(packets, 1):
+                if self.closed:
+                    return
+                self.take(data)
+                if number % FRAMES_A_TURN == 0 or self.in_debt:
+                    await asyncio.sleep(self.pay_debt())  # the others have their turn
+        except EngineIOError:
+            if (
+                not self.closed
+            ):  # else upstream has no answer (python-engineio 4.15.1, AsyncServer.handle_request)
+                raise
+        finally:
+            if self._post is request:
+                self._post = None
+
+    async def _read(self, content: StreamReader) -> bytes:
+        """The body of a request, to its end, whether or not it says how long it is (RFC 9112 §6)."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
+                while chunk := await content.readany():
+                    body += chunk
+                    if len(body) > self.server.max_http_buffer_size:
+                        raise ContentTooLongError
+        except (asyncio.IncompleteReadError, ConnectionError, ClientError, TimeoutError) as error:
+            raise EngineIOError from error
+        except web.RequestPayloadError as error:
+            raise EngineIOError from error
+        return bytes(body)
 
     # -- receiving
     async def receive(self, pkt: packet.Packet) -> None:
-        """Not used: `handle_post_request` and the websocket loop hand packets to `take`."""
+        """Not used: `handle_post_request` and the websocket hand packets to `take`."""
         raise NotImplementedError
-
-    async def handle_post_request(self, environ: dict[str, Any]) -> None:
-        """Packets of a polling client.
-
-        Upstream refuses more than 16 in one request, which clients do send, and takes what has arrived of the body
-        for all of it. Raises ContentTooLongError; EngineIOError where the client hangs up in the middle.
-        """
-        length = int(environ.get("CONTENT_LENGTH", "0"))
-        if length > self.server.max_http_buffer_size:
-            raise ContentTooLongError
-        try:
-            body: bytes = await environ["wsgi.input"].readexactly(length) if length else b""
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise EngineIOError from error
-        packets = body.split(b"\x1e")
-        if len(packets) > PACKETS_PER_POST:
-            raise ContentTooLongError
-        for data in packets:
-            if self.closed:
-                return
-            self.take(data)
 
     def take(self, data: bytes) -> None:
         """Handle one Engine.IO packet."""
         kind = data[:1]
         if kind == b"4":
             self.server.sink.message(self, data[1:])
-        elif kind == b"3":
+        elif kind == b"3" and self._heartbeat.awaits_pong and self._ping_has_left():
             self._heartbeat.wait()
             self.server.sink.ponged(self)
         elif kind == b"1":
-            self.end(self.server.reason.CLIENT_DISCONNECT)
-        elif kind not in (b"2", b"5", b"6"):
-            self.strike()
+            self._leave()
+        else:
+            self.charge(len(data))
 
-    def strike(self) -> None:
-        """Count a packet that means nothing; a connection that sends little else is closed."""
-        self._strikes += 1
-        if self._strikes >= MAX_STRIKES:
-            self.end("protocol errors", clean=True, abort=True)
+    def _leave(self) -> None:
+        """The client closes the connection. A poll that waits is answered with what there is, or a NOOP."""
+        if self._poll is not None:
+            self.write(NOOP)
+        self.end(self.server.reason.CLIENT_DISCONNECT, abort=self.websocket is None)
+
+    def charge(self, size: int = 0) -> None:
+        """Count a frame of `size` bytes that means nothing; a connection that sends too many is read more slowly."""
+        budget = self._meaningless
+        if budget is None:
+            rate = self.server.frame_rate
+            if rate is None:
+                return
+            budget = self._meaningless = FrameBudget(rate)
+        budget.charge(size)
+        if budget.pause():
+            self.in_debt = True
+
+    def pay_debt(self) -> float:
+        """Seconds for which it must not be read; a connection that has been in debt for long is ended."""
+        self.in_debt = False
+        budget = self._meaningless
+        if budget is None or self.closed:
+            return 0.0
+        if budget.kept_up:
+            log.warning("connection dropped, it sends too much that means nothing", address=self.address)
+            self.server.flooding_dropped += 1
+            self.end("too many frames", clean=True, abort=True)
+            return 0.0
+        return budget.pause()
 
     # -- living
     def schedule_ping(self) -> None:
@@ -157,7 +306,17 @@ class EngineSocket(AsyncSocket):
 
     def _ping(self) -> None:
         self.server.sink.pinged(self)
+        self._ping_queued = self._transport is None
         self.write(PING)
+        self.flush()
+        self._written_at_ping = self._written
+
+    def _ping_has_left(self) -> bool:
+        """Whether the client can have seen the ping: a pong before that is no answer to it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return not self._ping_queued
+        return self._written - transport.get_write_buffer_size() >= self._written_at_ping
 
     def _pong_missing(self) -> None:
         self.end(self.server.reason.PING_TIMEOUT, abort=True)
@@ -180,6 +339,9 @@ class EngineSocket(AsyncSocket):
     async def run(self, ws: WebSocket) -> None:
         """Run a websocket of this connection until it ends."""
         if self.connected:
+            if self._upgrade is not None or self.closed:  # another one was faster
+                ws.abort()
+                return
             self._start_upgrade(ws)
         else:
             self._carry_by(ws)
@@ -187,49 +349,55 @@ class EngineSocket(AsyncSocket):
         if self.websocket is ws:
             reason = self.server.reason.CLIENT_DISCONNECT if clean else self.server.reason.TRANSPORT_CLOSE
             self.end(reason, clean=clean)
-        else:
+        elif self._upgrade is ws:
+            self._upgrade = None
             self.upgrading = False  # the connection stays on polling
 
     def _start_upgrade(self, ws: WebSocket) -> None:
         """The probe handshake from polling to websocket: `2probe`, `3probe`, `5`."""
-        self.upgrading = True  # polling requests are answered with a NOOP until it is decided
+        self._upgrade = ws
         deadline = asyncio.get_running_loop().call_later(self.server.ping_timeout, ws.abort)
 
         def probed(data: bytes) -> None:
             if data != b"2probe":
                 ws.close()
                 return
+            self.upgrading = True  # polling requests are answered with a NOOP until it is decided
             ws.write(b"3probe")
             self.write(NOOP)  # ends the poll that is under way
             ws.receiver = decided
 
         def decided(data: bytes) -> None:
             deadline.cancel()
-            if data == b"5":
+            if data == b"5" and not self.closed:
+                self._upgrade = None
                 self._carry_by(ws)
             else:
                 ws.close()
 
-        ws.receiver = probed
+        ws.start(self, probed)
 
     def _carry_by(self, ws: WebSocket) -> None:
         """From now on packets go over this websocket, those that wait first."""
+        upgraded = self.connected
         self.connected = self.upgraded = True
         self.upgrading = False
-        if self.closed:
-            ws.close()
-            return
         self.websocket, self._transport = ws, ws.transport
-        ws.receiver = self.take
-        self._flush_queue()
+        self._send_queued()
+        if upgraded:
+            ws.receiver = self.take
+            if self._poll is not None:
+                self._poll.wake()
+        else:
+            ws.start(self, self.take)
 
-    def _flush_queue(self) -> None:
-        while not self.queue.empty():
-            queued = self.queue.get_nowait()
-            self.queue.task_done()
-            if queued is not None and queued.packet_type != packet.NOOP:
-                self.write(Frame(queued.encode().encode()))
-        self._queued_bytes = 0
+    def _send_queued(self) -> None:
+        """Send what waited for a poll."""
+        queued, self._queued = self._queued, None
+        self._queued_bytes, self._ping_queued = 0, False
+        for body in queued or ():
+            if body != NOOP.body:
+                self.write(Frame(body))
 
     # -- ending
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
@@ -247,9 +415,23 @@ class EngineSocket(AsyncSocket):
         self.closed = self.closing = True
         self.server.sockets.pop(self.sid, None)
         self.server.sink.ended(self, reason, clean=clean)
+        if self._upgrade is not None:
+            self._upgrade.close()
         if self.websocket is None:
-            self.queue.put_nowait(None)  # ends the poll that is under way
+            if self._poll is not None:
+                self._poll.wake()
         elif abort:
             self.websocket.abort()
         else:
             self.websocket.close()
+
+
+def is_gone(request: web.Request) -> bool:
+    """Whether a request's connection is: nobody reads the answer."""
+    return request.transport is None or request.transport.is_closing()
+
+
+def _asks_for_websocket(environ: dict[str, Any]) -> bool:
+    """Whether a request asks for an upgrade to websocket (RFC 9110 §7.8)."""
+    options = {option.strip() for option in environ.get("HTTP_CONNECTION", "").lower().split(",")}
+    return "upgrade" in options and environ.get("HTTP_UPGRADE", "").lower() == "websocket"

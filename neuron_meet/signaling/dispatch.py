@@ -75,36 +75,41 @@ class Dispatcher:
 
     def receive(  # noqa: PLR0911 -- one return for each reason not to handle it
         self, caller: Caller, name: str, args: Sequence[Raw], reply: Reply | None
-    ) -> None:
+    ) -> bool:
         """Handle one event; `args` are its arguments as JSON. Never raises, never waits.
 
-        Of one who is being dropped nothing is looked at any more: a flood arrives in one piece.
+        Returns whether it counted towards a limit of its own. One that did not costs as much as a frame that means
+        nothing: events of a socket that is being disconnected, which arrive in one piece with what it is disconnected
+        for, and surplus typing, which costs nobody their connection.
         """
         if caller.gone:
-            return
+            return False
         command = self._commands.get(name)
         if command is None:
             self._refuse_invalid(caller, "", errors.UNKNOWN_EVENT, reply)
-            return
+            return True
+        if command.pace is Pace.TYPING and not self._limits.allow(caller, Pace.TYPING):
+            self._refuse(caller, name, errors.TOO_MANY_REQUESTS, reply)
+            return False
         if (too_fast := self._too_fast(caller, command)) is not None:
             self._refuse_too_fast(caller, name, too_fast, reply)
-            return
+            return True
         if self.draining and command.use_case is join_room:
             self._refuse(caller, name, errors.UNAVAILABLE, reply)
-            return
+            return True
         payload = command.decode(args)
         if payload is None:
             self._refuse_invalid(caller, name, errors.INVALID_REQUEST, reply)
-            return
+            return True
         lane = self._lanes.get(caller.sid)
         if command.order is Order.AT_ONCE and not (lane and lane.held):
             self._handle_now(caller, name, command, payload, reply)
-            return
+            return True
         if lane is None:
             lane = self._lanes[caller.sid] = Lane()
         if lane.full:
             self._refuse_too_fast(caller, name, errors.TOO_MANY_REQUESTS, reply)
-            return
+            return True
         # An event that is usually at once and has to queue behind a join holds up what follows, as the join does:
         # a candidate must not overtake the offer before it.
         begun = time.monotonic()
@@ -114,6 +119,11 @@ class Dispatcher:
             ),
             holds=command.order is not Order.QUEUED,
         )
+        return True
+
+    def types_too_fast(self, caller: Caller) -> bool:
+        """Whether the next typing event is surplus, to be dropped unread. A held key makes 31 to 60 a second."""
+        return caller.gone or self._limits.exhausted(caller, Pace.TYPING)
 
     def busy(self, sid: str) -> bool:
         """Whether anything that a socket has asked for is still under way."""
@@ -252,6 +262,8 @@ class Dispatcher:
     def _too_fast(self, caller: Caller, command: Command) -> Refusal | None:
         """Why the caller may not send this now, or None."""
         pace = command.pace
+        if pace is Pace.TYPING:
+            return None  # counted already
         if not self._limits.allow(caller, pace):
             return errors.TOO_MANY_MESSAGES if pace is Pace.CHAT else errors.TOO_MANY_REQUESTS
         if command.use_case is join_room:

@@ -71,6 +71,11 @@ class EventLimits:
             bucket = caller.buckets[pace.value] = Bucket(rate)
         return bucket.take(rate)
 
+    def exhausted(self, caller: Caller, pace: Pace) -> bool:
+        """Whether the caller may do none of that class now. Takes nothing."""
+        bucket = caller.buckets.get(pace.value)
+        return self._enabled and bucket is not None and bucket.empty(self._rates[pace])
+
     def allow_join_from(self, address: str) -> bool:
         """Whether one more join may come from that address to this node now."""
         return not self._enabled or self._joins.take(address_key(address))

@@ -1,0 +1,304 @@
+"""Frames that mean nothing: counted, a few at a time, slowed down, ended; and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from neuron_meet.realtime import frame_budget
+from neuron_meet.realtime.websocket import FRAMES_A_TURN, PONG_BACKLOG_BYTES, SLICE_BYTES
+from tests.security.test_half_open import UPGRADE, Line, until
+from tests.wire.clients import DEADLINE, Driver
+from tests.wire.meeting import Meet, meeting_on
+from tests.wire.raw import acknowledgement, join, raw_socket
+
+MASK = b"\x01\x02\x03\x04"
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+HANDLED_AT_ONCE = 2 * (FRAMES_A_TURN + SLICE_BYTES // 6)
+"""Frames of one connection that one turn of the loop may handle: the last of one read, and the first of the next."""
+
+
+def frame(kind: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    """A masked frame (RFC 6455 §5.2)."""
+    length = len(payload)
+    if length <= 125:
+        head = bytes((fin << 7 | kind, 0x80 | length))
+    elif length <= 65_535:
+        head = struct.pack("!BBH", fin << 7 | kind, 0x80 | 126, length)
+    else:
+        head = struct.pack("!BBQ", fin << 7 | kind, 0x80 | 127, length)
+    return head + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
+
+
+class Stranger(Line):
+    """A websocket of bytes."""
+
+    def send(self, *frames: bytes) -> None:
+        """Send what are frames, or not."""
+        self.writer.write(b"".join(frames))
+
+    async def receive(self) -> tuple[int, bytes]:
+        """Type and payload of the server's next frame."""
+        async with asyncio.timeout(DEADLINE):
+            head = await self.reader.readexactly(2)
+            length = head[1]
+            if length == 126:
+                (length,) = struct.unpack("!H", await self.reader.readexactly(2))
+            elif length == 127:
+                (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
+            return head[0] & 15, await self.reader.readexactly(length)
+
+    async def packets_until(self, beginning: bytes) -> list[bytes]:
+        """Text packets, up to the one that begins so."""
+        packets: list[bytes] = []
+        while not packets or not packets[-1].startswith(beginning):
+            kind, payload = await self.receive()
+            if kind == TEXT:
+                packets.append(payload)
+        return packets
+
+    async def close_code(self) -> int:
+        """The code of the server's close frame, whatever comes before it."""
+        while True:
+            kind, payload = await self.receive()
+            if kind == CLOSE:
+                return struct.unpack("!H", payload[:2])[0]
+
+    async def cut(self) -> None:
+        """Return when the server has hung up."""
+        async with asyncio.timeout(DEADLINE):
+            with contextlib.suppress(ConnectionError):
+                while await self.reader.read(65_536):
+                    pass
+
+
+@asynccontextmanager
+async def stranger(url: str, *, opened: bool = True) -> AsyncIterator[Stranger]:
+    """A websocket, as a socket of the default namespace."""
+    line = await Stranger.to(url)
+    assert isinstance(line, Stranger)
+    try:
+        assert (await line.exchange(UPGRADE))[0] == 101
+        await line.packets_until(b"0{")
+        if opened:
+            line.send(frame(TEXT, b"40"))
+            await line.packets_until(b"40{")
+        yield line
+    finally:
+        await line.close()
+
+
+FRAMES: dict[str, Callable[[], bytes]] = {
+    "ping": lambda: frame(PING),
+    "ping of 125 bytes": lambda: frame(PING, b"x" * 125),
+    "pong": lambda: frame(PONG),
+    "binary": lambda: frame(BINARY),
+    "a pong packet": lambda: frame(TEXT, b"3"),
+    "a ping packet": lambda: frame(TEXT, b"2"),
+    "noop": lambda: frame(TEXT, b"6"),
+    "upgrade": lambda: frame(TEXT, b"5"),
+    "an empty packet": lambda: frame(TEXT),
+    "no packet": lambda: frame(TEXT, b"x"),
+    "an acknowledgement that nobody asked for": lambda: frame(TEXT, b"431[]"),
+    "another namespace": lambda: frame(TEXT, b"40/other,"),
+    "surplus typing": lambda: frame(TEXT, b'42["typing-start",{"roomId":"x"}]'),
+    "surplus typing that wants an answer": lambda: frame(TEXT, b'421["typing-stop",{"roomId":"x"}]'),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+async def test_who_sends_nothing_else_is_slowed_down_and_ended(
+    js: Driver, shared_database: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(frame_budget, "KEPT_UP_SECONDS", 0.3)
+    async with (
+        meeting_on(
+            shared_database,
+            js,
+            rate_limit_enabled=True,
+            limit_frames="200 per second",
+            limit_typing="5 per 10 seconds",
+        ) as meet,
+        stranger(meet.url) as line,
+    ):
+        (socket,) = meet.server.sockets.eio.sockets.values()
+        flood = FRAMES[kind]() * 4_000  # 20 seconds' worth
+        line.send(flood)
+        await line.cut()
+        assert socket.closed
+        assert meet.server.sockets.flooding_dropped == 1
+
+
+async def test_a_read_full_of_frames_is_handled_a_few_at_a_time(js: Driver, shared_database: str) -> None:
+    """Between them others have their turn: they are answered long before the read has been worked off."""
+    async with meeting_on(shared_database, js, rate_limit_enabled=False) as meet, stranger(meet.url) as line:
+        (socket,) = meet.server.sockets.eio.sockets.values()
+        websocket = socket.websocket
+        assert websocket is not None
+        loop, most, last = asyncio.get_running_loop(), [0], [websocket.frames]
+
+        def watch() -> None:
+            most[0] = max(most[0], websocket.frames - last[0])
+            last[0] = websocket.frames
+            loop.call_soon(watch)
+
+        loop.call_soon(watch)
+        before = websocket.frames
+        line.send(frame(PING) * 20_000)
+        await until(lambda: websocket.frames >= before + 20_000)
+        assert most[0] <= HANDLED_AT_ONCE, "frames of one connection in one turn of the loop"
+
+
+async def test_pongs_do_not_pile_up_for_who_does_not_read_them(js: Driver, shared_database: str) -> None:
+    async with meeting_on(shared_database, js, rate_limit_enabled=False) as meet, stranger(meet.url) as line:
+        (socket,) = meet.server.sockets.eio.sockets.values()
+        websocket = socket.websocket
+        assert websocket is not None
+        before, waiting = websocket.frames, [0]
+        for _ in range(150):  # 18 MB, more than the kernel keeps of the answers
+            line.send(frame(PING, b"x" * 125) * 1_000)
+            await line.writer.drain()
+            waiting[0] = max(waiting[0], socket.queued_bytes)
+        await until(lambda: websocket.frames >= before + 150_000)
+        assert waiting[0] <= PONG_BACKLOG_BYTES + 1_000_000, "one turn's pongs beyond the backlog at most"
+        assert socket.queued_bytes <= PONG_BACKLOG_BYTES + 200
+
+
+async def test_pings_go_by_the_clock(js: Driver, shared_database: str) -> None:
+    """Who sends pongs that nobody asked for is pinged all the same."""
+    async with (
+        meeting_on(shared_database, js, ping_interval_seconds=0.3, ping_timeout_seconds=60) as meet,
+        stranger(meet.url) as line,
+    ):
+        stop = asyncio.Event()
+
+        async def pongs() -> None:
+            while not stop.is_set():
+                line.send(frame(TEXT, b"3"))
+                await asyncio.sleep(0.02)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pongs())
+            for _ in range(3):
+                await line.packets_until(b"2")
+            stop.set()
+
+
+async def test_a_pong_before_its_ping_can_have_been_read_is_none(js: Driver, shared_database: str) -> None:
+    """Who reads nothing and says `3` all the time is found dead like who says nothing."""
+    async with meeting_on(
+        shared_database, js, ping_interval_seconds=1, ping_timeout_seconds=1, recovery_grace_seconds=0
+    ) as meet:
+        place = await meet.place()
+        host = await meet.join(place, place.host)
+        async with stranger(meet.url) as reader:
+            join_room = json.dumps(["join-room", {"roomCode": place.code, "displayName": "Deaf"}])
+            reader.send(frame(TEXT, b"421" + join_room.encode()))
+            await reader.packets_until(b"431[")
+            sid = (await host.next("user-joined"))["participant"]["socketId"]
+            engine = meet.server.sockets.connections[sid].engine
+            assert engine is not None
+            # It reads no more: its buffer fills up, and TCP's. More waits then than the kernel takes, and less than
+            # what makes a slow client.
+            while engine.queued_bytes < 1_000_000:
+                ack = await host.ask("offer", {"targetId": sid, "sdp": "x" * 90_000})
+                assert ack["success"] is True
+
+            async def pongs() -> None:
+                while sid in meet.server.sockets.connections:
+                    reader.send(frame(TEXT, b"3"))
+                    await asyncio.sleep(0.02)
+
+            async with asyncio.timeout(DEADLINE):
+                await pongs()
+            assert meet.server.sockets.slow_dropped == 0
+
+
+async def test_a_held_key_costs_nobody_their_connection(js: Driver, shared_database: str) -> None:
+    """31 typing events a second (Windows) to 60 (macOS), for as long as LIMIT_FRAMES allows at once."""
+    async with (
+        meeting_on(shared_database, js, rate_limit_enabled=True) as meet,
+        raw_socket(meet.url) as socket,
+    ):
+        place = await meet.place()
+        host = await meet.join(place, place.host)
+        await join(socket, place)
+        for _ in range(1_500):
+            await socket.event("typing-start", {"roomId": place.id})
+        await socket.event("toggle-audio", {"roomId": place.id, "enabled": False}, ack=5)
+        packets = await socket.receive_until("435")
+        assert acknowledgement(packets[-1])[1] == {"success": True}
+        assert packets[:-1] == [], "surplus typing is dropped without a word"
+        typing = [event for event in await host.unread() if event[0] == "user-typing"]
+        assert 40 <= len(typing) <= 60
+        assert await socket.alive()
+
+
+@pytest.mark.one_node("frames, not rooms")
+class TestTheProtocolOfWebsockets:
+    async def test_an_unmasked_frame_closes_with_1002(self, meet: Meet) -> None:
+        async with stranger(meet.url, opened=False) as line:
+            line.send(b"\x81\x0240")
+            assert await line.close_code() == 1002
+
+    async def test_text_that_is_no_utf_8_closes_with_1007(self, meet: Meet) -> None:
+        async with stranger(meet.url) as line:
+            line.send(frame(TEXT, b'42["x","\xff\xfe"]'))
+            assert await line.close_code() == 1007
+
+    async def test_a_message_of_exactly_what_the_server_says_it_takes(self, meet: Meet) -> None:
+        largest = meet.server.sockets.eio.max_http_buffer_size
+        async with stranger(meet.url) as line:
+            head = b'427["no-such-event","'
+            line.send(frame(TEXT, head + b"x" * (largest - len(head) - 2) + b'"]'))
+            assert (await line.packets_until(b"437["))[-1].startswith(b"437[")
+            line.send(frame(TEXT, head + b"x" * (largest - len(head) - 1) + b'"]'))
+            assert await line.close_code() == 1009
+
+    async def test_fragments_without_content_end(self, meet: Meet) -> None:
+        async with stranger(meet.url) as line:
+            line.send(frame(TEXT, b"4", fin=False))
+            line.send(frame(0, fin=False) * (2 * meet.server.sockets.eio.max_http_buffer_size // 6 + 2))
+            assert await line.close_code() == 1009
+
+    async def test_fragments_make_a_message(self, meet: Meet) -> None:
+        async with stranger(meet.url) as line:
+            packet = b'427["no-such-event"]'
+            pieces = [frame(TEXT, packet[:1], fin=False)]
+            pieces += [frame(0, packet[at : at + 1], fin=False) for at in range(1, len(packet))]
+            pieces.append(frame(0))
+            line.send(frame(PING, b"between").join(pieces))
+            assert (await line.packets_until(b"437["))[-1].startswith(b"437[")
+
+    async def test_what_came_with_a_close_frame_is_answered_before_the_close(self, meet: Meet) -> None:
+        async with stranger(meet.url) as line:
+            line.send(frame(TEXT, b'427["no-such-event"]'), frame(CLOSE, struct.pack("!H", 1000)))
+            assert (await line.packets_until(b"437["))[-1].startswith(b"437[")
+            assert await line.close_code() == 1000
+
+    async def test_bytes_one_by_one(self, meet: Meet) -> None:
+        async with stranger(meet.url) as line:
+            for byte in frame(TEXT, b'427["no-such-event"]'):
+                line.send(bytes((byte,)))
+                await line.writer.drain()
+            assert (await line.packets_until(b"437["))[-1].startswith(b"437[")
+
+    async def test_one_large_read_of_small_and_large_frames_keeps_their_order(self, meet: Meet) -> None:
+        async with stranger(meet.url) as line:
+            expected = list(range(30))
+            frames = [
+                frame(TEXT, b'42%d["x","%b"]' % (n, os.urandom(n * 500).hex().encode())) for n in expected
+            ]
+            line.send(frame(PING, b"p").join(frames))
+            answered: list[int] = []
+            while len(answered) < len(expected):
+                packet = (await line.packets_until(b"43"))[-1]
+                answered.append(int(packet[2 : packet.index(b"[")]))
+            assert answered == expected
