@@ -77,6 +77,10 @@ class EngineServer(engineio.AsyncServer):
         self.slow_dropped = 0
         self.flooding_dropped = 0
 
+    def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
+        """Answer every method at that path: upstream leaves all but three to the application."""
+        app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}/", self.handle_request)
+
     def flush_soon(self, socket: EngineSocket) -> None:
         """Flush a socket at the end of this turn of the loop."""
         self._to_flush.append(socket)
@@ -115,6 +119,10 @@ class EngineServer(engineio.AsyncServer):
         every client of the protocol does and with nothing in its way, goes without that; the rest, and whatever
         is to be refused, goes through upstream.
         """
+        if request.method not in _METHODS:
+            return await self._make_response(
+                self._bad_request("Bad handshake method"), self._translate(request)
+            )
         if (
             request.rel_url.raw_query_string == _NEW_WEBSOCKET
             and not self.draining
@@ -122,6 +130,8 @@ class EngineServer(engineio.AsyncServer):
             and (upgrade := _upgrade(request)) is not None
         ):
             return await self._open_websocket(request, upgrade)
+        if request.method != hdrs.METH_OPTIONS and not request.query.get("transport"):  # upstream: polling
+            return await self._make_response(self._bad_request("Invalid transport"), self._translate(request))
         return await super().handle_request(request)
 
     def _welcomes_origin(self, request: web.Request) -> bool:
@@ -207,6 +217,7 @@ NO_UPGRADE: dict[str, Any] = {
 """What upstream says to a websocket handshake without `Upgrade`; without `Connection: upgrade` it breaks (500)."""
 
 
+_METHODS = frozenset((hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS))
 _NEW_WEBSOCKET = "EIO=4&transport=websocket"
 """The query of a new websocket (Engine.IO protocol 4), as the JavaScript client writes it."""
 

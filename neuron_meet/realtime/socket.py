@@ -71,8 +71,10 @@ class EngineSocket(AsyncSocket):
         self._queued: deque[bytes] | None = None
         """Packets that wait for a poll."""
         self._queued_bytes = 0
-        self._poll: Poll | None = None
-        self._post: web.Request | None = None
+        self.poll_waiting: Poll | None = None
+        """A polling client's GET that waits."""
+        self.post_under_way: web.Request | None = None
+        """A polling client's POST that is being read or handled."""
         self._upgrade: WebSocket | None = None
         """The websocket that asks to carry it."""
         self._outgoing: list[bytes] = []
@@ -105,8 +107,8 @@ class EngineSocket(AsyncSocket):
             self._queued = deque()
         self._queued.append(frame.body)
         self._queued_bytes += len(frame.body) + QUEUED_PACKET_BYTES
-        if self._poll is not None:
-            self._poll.wake()
+        if self.poll_waiting is not None:
+            self.poll_waiting.wake()
         if self._queued_bytes > self.server.max_buffered_bytes:
             self._too_slow()
 
@@ -160,7 +162,7 @@ class EngineSocket(AsyncSocket):
             return await self._upgrade_websocket(environ)
         if self.upgrading or self.upgraded:
             return [packet.Packet(packet.NOOP)]
-        former = self._poll
+        former = self.poll_waiting
         if former is not None and not former.gone:
             raise EngineIOError
         await self._unhurried()
@@ -173,14 +175,14 @@ class EngineSocket(AsyncSocket):
         """
         if not self._queued and not self.closed:
             poll = Poll(request)
-            former, self._poll = self._poll, poll
+            former, self.poll_waiting = self.poll_waiting, poll
             if former is not None:
                 former.wake()
             try:
                 await poll.arrived
             finally:
-                if self._poll is poll:
-                    self._poll = None
+                if self.poll_waiting is poll:
+                    self.poll_waiting = None
         if is_gone(request):
             return []
         bodies = list(self._queued or ())
@@ -208,9 +210,9 @@ class EngineSocket(AsyncSocket):
         second request beside the first.
         """
         request = cast("web.Request", environ["aiohttp.request"])
-        if self._post is not None and not is_gone(self._post):
+        if self.post_under_way is not None and not is_gone(self.post_under_way):
             raise EngineIOError
-        self._post = request
+        self.post_under_way = request
         try:
             await self._unhurried()
             body = await self._read(environ["wsgi.input"])
@@ -232,8 +234,8 @@ class EngineSocket(AsyncSocket):
             ):  # else upstream has no answer (python-engineio 4.15.1, AsyncServer.handle_request)
                 raise
         finally:
-            if self._post is request:
-                self._post = None
+            if self.post_under_way is request:
+                self.post_under_way = None
 
     async def _read(self, content: StreamReader) -> bytes:
         """The body of a request, to its end, whether or not it says how long it is (RFC 9112 §6)."""
@@ -270,7 +272,7 @@ class EngineSocket(AsyncSocket):
 
     def _leave(self) -> None:
         """The client closes the connection. A poll that waits is answered with what there is, or a NOOP."""
-        if self._poll is not None:
+        if self.poll_waiting is not None:
             self.write(NOOP)
         self.end(self.server.reason.CLIENT_DISCONNECT, abort=self.websocket is None)
 
@@ -386,8 +388,8 @@ class EngineSocket(AsyncSocket):
         self._send_queued()
         if upgraded:
             ws.receiver = self.take
-            if self._poll is not None:
-                self._poll.wake()
+            if self.poll_waiting is not None:
+                self.poll_waiting.wake()
         else:
             ws.start(self, self.take)
 
@@ -416,10 +418,10 @@ class EngineSocket(AsyncSocket):
         self.server.sockets.pop(self.sid, None)
         self.server.sink.ended(self, reason, clean=clean)
         if self._upgrade is not None:
-            self._upgrade.close()
+            self._upgrade.abort()
         if self.websocket is None:
-            if self._poll is not None:
-                self._poll.wake()
+            if self.poll_waiting is not None:
+                self.poll_waiting.wake()
         elif abort:
             self.websocket.abort()
         else:

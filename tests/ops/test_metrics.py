@@ -69,9 +69,9 @@ async def test_what_happens_is_counted(seen: Meet) -> None:
 async def test_faults_are_counted(seen: Meet, monkeypatch: pytest.MonkeyPatch) -> None:
     place = await seen.place()
     guest = await seen.join(place, transports=["websocket"])
-        # At once: a bucket refills while it is emptied one by one.
-        ask = ("chat-message", {"roomId": place.id, "content": "fast"})
-        await asyncio.gather(*(guest.ask(*ask) for _ in range(16)))
+    # At once: a bucket refills while it is emptied one by one.
+    ask = ("chat-message", {"roomId": place.id, "content": "fast"})
+    await asyncio.gather(*(guest.ask(*ask) for _ in range(16)))
     await seen.sql('ALTER TABLE "Room" RENAME TO "Elsewhere"')
     assert not (await enter(await seen.connect(), place))["success"]
     now = await scrape(seen.server.admin_url)

@@ -1,0 +1,204 @@
+"""Polling as browsers and proxies do it: one GET and one POST at a time, nothing lost where a connection is cut."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.security.test_half_open import CONNECT, HANDSHAKE, Line, until
+from tests.wire.clients import Driver
+from tests.wire.meeting import Meet, meeting_on
+
+pytestmark = pytest.mark.one_node("polling, not rooms")
+
+UPGRADE = (
+    "GET {path}&transport=websocket&sid={sid} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+PATH = "/socket.io/?EIO=4"
+NOOP, CLOSED = b"6", b"1"
+
+
+class Session:
+    """A polling session of the default namespace, and the TCP connections that it uses."""
+
+    def __init__(self, url: str, sid: str) -> None:
+        self.url, self.sid = url, sid
+        self.lines: list[Line] = []
+
+    async def line(self) -> Line:
+        """A new connection."""
+        line = await Line.to(self.url)
+        self.lines.append(line)
+        return line
+
+    @property
+    def get(self) -> bytes:
+        """A poll."""
+        return f"GET {PATH}&transport=polling&sid={self.sid} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+    def post(self, body: bytes) -> bytes:
+        """Packets to the server."""
+        path = f"{PATH}&transport=polling&sid={self.sid}"
+        return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    @property
+    def upgrade(self) -> bytes:
+        """A request for a websocket."""
+        return UPGRADE.format(path=PATH, sid=self.sid).encode()
+
+
+@asynccontextmanager
+async def polling(meet: Meet) -> AsyncIterator[Session]:
+    """A session that is a socket."""
+    first = await Line.to(meet.server.url)
+    _, opening = await first.exchange(HANDSHAKE)
+    session = Session(meet.server.url, json.loads(opening[1:])["sid"])
+    session.lines.append(first)
+    assert await first.exchange(CONNECT % session.sid.encode()) == (200, b"OK")
+    assert (await first.exchange(session.get))[1].startswith(b"40{")
+    try:
+        yield session
+    finally:
+        for line in session.lines:
+            await line.close()
+
+
+async def waits(meet: Meet, session: Session) -> None:
+    """Return when a poll of the session waits at the server."""
+    await until(lambda: meet.server.sockets.eio.sockets[session.sid].poll_waiting)
+
+
+ASK = b'427["no-such-event"]'
+
+
+async def test_a_poll_whose_connection_was_cut_takes_nothing(meet: Meet) -> None:
+    """A browser repeats such a GET by itself, on another connection, and tells its page nothing."""
+    async with polling(meet) as session:
+        cut, second, other = await session.line(), await session.line(), await session.line()
+        cut.writer.write(session.get)
+        await waits(meet, session)
+        socket = meet.server.sockets.eio.sockets[session.sid]
+        cut.writer.transport.abort()
+        await until(lambda: socket.poll_waiting.gone)
+        assert await other.exchange(session.post(ASK)) == (200, b"OK")  # it is answered into nothing
+        assert (await second.exchange(session.get))[1].startswith(b"437[")
+
+
+async def test_a_poll_that_is_repeated_takes_the_place_of_the_one_that_was_cut(meet: Meet) -> None:
+    async with polling(meet) as session:
+        cut, second, other = await session.line(), await session.line(), await session.line()
+        cut.writer.write(session.get)
+        await waits(meet, session)
+        socket = meet.server.sockets.eio.sockets[session.sid]
+        cut.writer.transport.abort()
+        await until(lambda: socket.poll_waiting.gone)
+        second.writer.write(session.get)
+        await until(lambda: not socket.poll_waiting.gone)
+        assert await other.exchange(session.post(ASK)) == (200, b"OK")
+        assert (await second.exchange(b""))[1].startswith(b"437[")
+
+
+async def test_a_second_poll_beside_one_that_waits_ends_the_session(js: Driver, shared_database: str) -> None:
+    """Engine.IO, "Transports": the client comes back, and recovers what it missed."""
+    async with meeting_on(shared_database, js, recovery_grace_seconds=15) as meet, polling(meet) as session:
+        one, two = await session.line(), await session.line()
+        one.writer.write(session.get)
+        await waits(meet, session)
+        assert (await two.exchange(session.get))[0] == 400
+        assert await one.exchange(b"") == (200, CLOSED)
+        assert session.sid not in meet.server.sockets.eio.sockets
+        assert meet.server.sockets.recovery.held == 1, "its place is held"
+
+
+async def test_a_second_post_beside_one_that_is_under_way_ends_the_session(meet: Meet) -> None:
+    async with polling(meet) as session:
+        one, two = await session.line(), await session.line()
+        one.writer.write(session.post(ASK)[:-5])
+        await until(lambda: meet.server.sockets.eio.sockets[session.sid].post_under_way)
+        assert (await two.exchange(session.post(ASK)))[0] == 400
+        assert session.sid not in meet.server.sockets.eio.sockets
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+async def test_a_body_without_a_length(meet: Meet, pieces: int) -> None:
+    """Chunked, as some proxies and fetch() with a stream send it (RFC 9112 §7.1)."""
+    async with polling(meet) as session:
+        line = session.lines[0]
+        head = session.post(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        step = -(-len(ASK) // pieces)
+        chunks = [ASK[at : at + step] for at in range(0, len(ASK), step)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+        assert await line.exchange(head + body) == (200, b"OK")
+        assert (await line.exchange(session.get))[1].startswith(b"437[")
+
+
+async def test_a_chunked_body_beyond_the_limit(meet: Meet) -> None:
+    async with polling(meet) as session:
+        line = session.lines[0]
+        head = session.post(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        size = meet.server.sockets.eio.max_http_buffer_size + 1
+        line.writer.write(head + b"%x\r\n" % size + b"x" * size)
+        assert (await line.exchange(b""))[0] in (400, 413)
+        assert session.sid not in meet.server.sockets.eio.sockets
+
+
+async def test_who_closes_gets_what_waited(meet: Meet) -> None:
+    """A poll under way is answered with a NOOP, as Node's server does."""
+    async with polling(meet) as session:
+        one, two = await session.line(), await session.line()
+        one.writer.write(session.get)
+        await waits(meet, session)
+        assert await two.exchange(session.post(ASK + b"\x1e1")) == (200, b"OK")
+        status, body = await one.exchange(b"")
+        assert status == 200
+        packets = body.split(b"\x1e")
+        assert packets[0].startswith(b"437[")
+        assert packets[1:] in ([], [NOOP])
+    assert meet.server.sockets.recovery.held == 0
+
+
+async def test_a_session_has_one_upgrade_under_way(meet: Meet) -> None:
+    async with polling(meet) as session:
+        lines = [await session.line() for _ in range(20)]
+        answers = await asyncio.gather(*(line.exchange(session.upgrade) for line in lines))
+        assert sorted(status for status, _ in answers) == [101] + 19 * [400]
+        chosen = lines[[status for status, _ in answers].index(101)]
+        # The session is none the worse for it, and what asks to carry it ends with it.
+        assert await session.lines[0].exchange(session.post(ASK)) == (200, b"OK")
+        assert (await session.lines[0].exchange(session.get))[1].startswith(b"437[")
+        assert await session.lines[0].exchange(session.post(b"1")) == (200, b"OK")
+        async with asyncio.timeout(20):
+            await chosen.reader.read()
+
+
+async def test_polls_go_on_until_a_probe_has_come(meet: Meet) -> None:
+    """A websocket that a proxy holds back costs no spinning polls."""
+    async with polling(meet) as session:
+        websocket, one, two = await session.line(), await session.line(), await session.line()
+        assert (await websocket.exchange(session.upgrade))[0] == 101
+        one.writer.write(session.get)
+        await waits(meet, session)
+        assert await two.exchange(session.post(ASK)) == (200, b"OK")
+        assert (await one.exchange(b""))[1].startswith(b"437[")
+
+
+@pytest.mark.parametrize("query", ["?EIO=4", "?EIO=4&sid=x", "?transport=&EIO=4", "?EIO=4&transport=pigeon"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_request_without_a_transport(meet: Meet, query: str, method: str) -> None:
+    line = await Line.to(meet.server.url)
+    request = f"{method} /socket.io/{query} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    assert (await line.exchange(request.encode()))[0] == 400
+    await line.close()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+async def test_a_method_that_the_protocol_has_not(meet: Meet, method: str) -> None:
+    async with polling(meet) as session:
+        request = session.get.replace(b"GET", method.encode(), 1)
+        assert (await session.lines[0].exchange(request))[0] == 400
+        assert session.sid in meet.server.sockets.eio.sockets
