@@ -12,6 +12,7 @@ from neuron_meet.commands.serving import told_a_server
 from neuron_meet.commands.storing import stored
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.notation import duration_seconds
+from neuron_meet.rooms.codes import room_code_in
 
 
 @click.group()
@@ -59,7 +60,7 @@ def end(code: str) -> None:
         from neuron_meet.store.rooms import Rooms  # noqa: PLC0415
 
         async with stored(settings) as database:
-            room = await Rooms(database).find_by_code(code)
+            room = await Rooms(database).find_by_code(room_code_in(code) or code)
             if room is None:
                 raise ForeseenFailure(f"There is no room {code}.")
             await Rooms(database).end(room.id, datetime.now(UTC))

@@ -21,7 +21,7 @@ from neuron_meet.errors import (
     Refusal,
     Refused,
 )
-from neuron_meet.rooms.codes import is_room_code, new_room_code
+from neuron_meet.rooms.codes import new_room_code, room_code_in
 from neuron_meet.rooms.live import LiveParticipant, LiveRooms
 from neuron_meet.store.attendance import Attendance
 from neuron_meet.store.errors import ForeignKeyViolationError, RecordNotFoundError, UniqueViolationError
@@ -93,7 +93,8 @@ class RoomService:
 
     async def find_by_code(self, code: str) -> Room:
         """The room with settings and host. Raises :class:`Refused` (`ROOM_NOT_FOUND`)."""
-        return _found(await self._rooms.find_by_code(code))
+        meant = room_code_in(code)
+        return _found(await self._rooms.find_by_code(meant) if meant is not None else None)
 
     async def newest_of(self, user_id: str) -> list[Room]:
         """The newest rooms that the account hosts or attended, with settings and host, newest first."""
@@ -101,7 +102,8 @@ class RoomService:
 
     async def live_participants(self, code: str) -> list[LiveParticipant]:
         """Those in the room now, by the time they joined; [] for an unknown code."""
-        return await self._live.participants(code) if is_room_code(code) else []
+        meant = room_code_in(code)
+        return await self._live.participants(meant) if meant is not None else []
 
     async def open_participants(self, room_id: str, caller_id: str) -> list[Participant]:
         """The open Participant rows with their accounts.

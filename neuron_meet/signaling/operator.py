@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from neuron_meet import errors
+from neuron_meet.rooms.codes import room_code_in
 from neuron_meet.signaling.context import Signaling
 from neuron_meet.signaling.departure import depart
 from neuron_meet.signaling.effects import Outcome, ToSocket, settled
@@ -45,6 +46,7 @@ class Operator:
 
     async def room(self, code: str) -> dict[str, Any] | None:
         """One room with everybody in it and at its door; None where nobody is."""
+        code = room_code_in(code) or code
         live = self.signaling.presence.room(code)
         members = await settled(self.signaling.presence.members(code))
         if live is None and not members:
@@ -99,6 +101,7 @@ class Operator:
 
     async def end(self, code: str) -> bool:
         """End a room for everybody. False where there is no such room."""
+        code = room_code_in(code) or code
         room = await self.stored.find_by_code(code)
         if room is None:
             return False

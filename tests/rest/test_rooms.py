@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -132,6 +133,17 @@ async def test_find_a_room_by_its_code(server: Server) -> None:
     await server.database.prisma.roomsettings.delete(where={"roomId": room["id"]})
     answer = await server.get(f"/api/rooms/code/{room['code']}")
     assert (answer.status, answer.body) == (200, outside | {"settings": None})
+
+
+@pytest.mark.parametrize("written", [str.upper, str.title, "%20{}%20".format, "%09{}".format])
+async def test_a_code_is_read_as_a_join_reads_it(server: Server, written: Callable[[str], str]) -> None:
+    _, token = await server.account()
+    room = await server.room(token)
+    code = written(room["code"])
+    answer = await server.get(f"/api/rooms/code/{code}")
+    assert (answer.status, answer.body["code"]) == (200, room["code"])
+    server.live.people[room["code"]] = [LiveParticipant("x", "Ada", None, is_host=True)]
+    assert len((await server.get(f"/api/rooms/code/{code}/participants")).body) == 1
 
 
 @pytest.mark.parametrize("code", ["zzz-zzz-zzz", "nonsense", "%00", "a%2Fb", "x" * 3000])
