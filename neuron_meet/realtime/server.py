@@ -206,7 +206,7 @@ class MeetingServer(socketio.AsyncServer):
 
     def _event(self, connection: Connection, data: bytes) -> None:
         try:
-            event = decode_event(data)
+            event = decode_event(data, self.dispatcher.most_bytes)
         except MalformedPacket as malformed:
             self.malformed["event"] += 1
             self.dispatcher.malformed(connection.caller, self._reply(connection, malformed.ack_id))

@@ -123,7 +123,7 @@ class EngineSocket(AsyncSocket):
             body: bytes = await environ["wsgi.input"].readexactly(length) if length else b""
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise EngineIOError from error
-        packets = body.split(b"\x1e")
+        packets = body.split(b"\x1e", PACKETS_PER_POST)
         if len(packets) > PACKETS_PER_POST:
             raise ContentTooLongError
         for data in packets:

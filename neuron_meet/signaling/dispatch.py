@@ -43,6 +43,9 @@ OK = "OK"
 GONE = "GONE"
 """How an event ended whose socket went before it was looked at."""
 
+PACKET_AROUND_PAYLOAD = 20_000
+"""Bytes of an event's packet beside its payload: name and id, and further arguments, which mean nothing."""
+
 Reply = Callable[[Ack], None]
 """Sends the acknowledgement; None where the client wants none."""
 
@@ -65,6 +68,8 @@ class Dispatcher:
             max_sdp_bytes=max_sdp_bytes,
             clustered=bool(signaling.presence.node),
         )
+        self.most_bytes = PACKET_AROUND_PAYLOAD + max(each.max_bytes for each in self._commands.values())
+        """An event's packet that is larger has a payload that is too large, whatever event it is."""
         self._lanes: dict[str, Lane] = {}
         self.handled: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()

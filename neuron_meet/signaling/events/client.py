@@ -11,9 +11,6 @@ from neuron_meet.signaling.events.replies import ChatAck, Failure, RoomJoinedAck
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 """A room's or socket's id. The bound only keeps nonsense out of memory and logs."""
 
-Name: TypeAlias = Annotated[str, Meta(max_length=1000)]
-"""A display name as typed; `names.clean_name` trims it to 1-50 characters."""
-
 
 class ClientPayload(Struct, forbid_unknown_fields=True, rename="camel"):
     """Base of what a client sends. Unknown fields are refused (contract, Bad input)."""
@@ -24,13 +21,13 @@ class ClientPayload(Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class JoinRoom(ClientPayload):
-    """Enter a room. `userId` is a hint that grants nothing: identity is the token's."""
+    """Enter a room. `userId` is a hint that grants nothing: identity is the token's. A name of any length is cut."""
 
     event = "join-room"
     replies = (RoomJoinedAck, Waiting, Failure)
     room_code: Annotated[str, Meta(max_length=128)]
     user_id: str | None = None
-    display_name: Name | None = None
+    display_name: str | None = None
 
 
 class RoomOnly(ClientPayload):
