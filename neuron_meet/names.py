@@ -1,4 +1,4 @@
-"""Names as everybody sees them: display names of people, names of rooms."""
+"""What others are shown of people and rooms: names and pictures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from idna import valid_contextj
 MAX_NAME_LENGTH = 50
 MAX_ROOM_NAME_LENGTH = 100
 GUEST_NAME = "Guest"
+MAX_PICTURE_BYTES = 4_096
+"""The longest address of a picture that others are sent. The former server stored `data:` pictures of 95 kB, which each
+chat message would carry; an account reads its own, and another's profile, whole."""
 READ_FOR_EACH_KEPT = 4
 """Characters that are read for each one that a name may have: room for blanks and invisible ones, and a bound on the
 work that a text can ask for, however long it is."""
@@ -87,3 +90,10 @@ def shown_name(stored: str | None, longest: int = ...) -> str | None: ...
 def shown_name(stored: str | None, longest: int = MAX_NAME_LENGTH) -> str | None:
     """A stored name as others are sent it: one that is too long, which the former server may have left, is cut."""
     return stored if stored is None or len(stored) <= longest else clean_name(stored, longest)
+
+
+def shown_picture(stored: str | None) -> str | None:
+    """A stored address of a picture as others are sent it: none where it is too long."""
+    if stored is None or len(stored) > MAX_PICTURE_BYTES:
+        return None
+    return stored if stored.isascii() or len(stored.encode()) <= MAX_PICTURE_BYTES else None

@@ -17,6 +17,8 @@ from neuron_meet.signaling.events import (
     HistoryAuthor,
     HistoryMessage,
     SendChatMessage,
+    SentAuthor,
+    SentMessage,
     TypingStart,
     TypingStop,
     UserTyping,
@@ -56,6 +58,7 @@ async def send_message(signaling: Signaling, caller: Caller, request: SendChatMe
             log.warning("chat message not stored", error=type(error).__name__)
             raise Refused(errors.SEND_FAILED) from error
         replayed, shown = _replayed(sender, message), _live(sender, message)
+        acknowledged = _acknowledged(sender, replayed)
 
         def step(room: LiveRoom) -> Outcome:
             room.say(replayed)
@@ -63,7 +66,7 @@ async def send_message(signaling: Signaling, caller: Caller, request: SendChatMe
             if signaling.typing.typing(sender.sid):
                 ended = _typing(sender, is_typing=False)
                 effects += [EndTyping(sender.sid), ToRoom(room.code, ended, skip=sender.sid)]
-            return Outcome(effects, ChatAck(message=replayed))
+            return Outcome(effects, ChatAck(message=acknowledged))
 
         return await settled(signaling.act(live.code, step, urgent=True))
 
@@ -107,7 +110,9 @@ def _live(sender: Participant, message: NewMessage) -> ChatMessage:
     author = None
     if sender.user_id is not None:
         author = ChatAuthor(
-            id=sender.user_id, name=sender.account_name or sender.display_name, avatar_url=sender.avatar_url
+            id=sender.user_id,
+            name=sender.account_name or sender.display_name,
+            avatar_url=sender.shown_picture,
         )
     return ChatMessage(
         id=message.id,
@@ -117,6 +122,21 @@ def _live(sender: Participant, message: NewMessage) -> ChatMessage:
         type="TEXT",
         timestamp=timestamp(message.created_at),
         user=author,
+    )
+
+
+def _acknowledged(sender: Participant, message: HistoryMessage) -> SentMessage:
+    author = message.user
+    return SentMessage(
+        id=message.id,
+        sender_id=message.sender_id,
+        sender_name=message.sender_name,
+        content=message.content,
+        type=message.type,
+        timestamp=message.timestamp,
+        user=SentAuthor(author.id, author.name, author.display_name, sender.shown_picture)
+        if author
+        else None,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from typing import Any
 
 import pytest
+from aiohttp.web import Request
 
-from neuron_meet.rest import validation
+from neuron_meet.rest import routing, validation
 from neuron_meet.rooms.live import LiveParticipant
 from neuron_meet.store.client import Database
 from tests.rest.server import Answer, Server, coming_from, new_email, serving
@@ -81,20 +81,22 @@ async def test_over_the_limit_nothing_of_what_is_sent_is_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limits of an address are asked before the body: 100 kB cost as little as nothing."""
-    read: list[int] = []
-    loads = json.loads
-    monkeypatch.setattr(
-        validation.json, "loads", lambda text, **how: read.append(len(text)) or loads(text, **how)
-    )
+    read: list[str] = []
+
+    async def reading(request: Request) -> dict[str, Any]:
+        read.append(request.path)
+        return await validation.read_json(request)
+
+    monkeypatch.setattr(routing, "read_json", reading)
     limits = limited(limit_register_address="1 per hour", limit_login_address="1 per hour")
     async with serving(database, **limits) as server:
         assert (await register(server)).status == 201
         assert (await login(server)).status == 401
-        taken = len(read)
+        read.clear()
         large = {"email": new_email(), "password": "p" * 40_000, "displayName": "é" * 20_000}
         for path in ("register", "login"):
             assert_refused(await server.post(f"/api/auth/{path}", large), 3600)
-        assert len(read) == taken
+        assert read == []
 
 
 async def test_registrations_from_one_address(database: Database) -> None:

@@ -39,6 +39,7 @@ from neuron_meet.signaling.events.replies import (
     RoomJoinedAck,
     Success,
     Waiting,
+    event_and_ack,
 )
 from neuron_meet.signaling.events.server import (
     SERVER_EVENTS,
@@ -78,6 +79,8 @@ from neuron_meet.signaling.events.shapes import (
     MessageKind,
     ParticipantView,
     RoomSettingsView,
+    SentAuthor,
+    SentMessage,
     WaitingView,
     timestamp,
 )
@@ -126,6 +129,8 @@ __all__ = [
     "ScreenShareStarted",
     "ScreenShareStopped",
     "SendChatMessage",
+    "SentAuthor",
+    "SentMessage",
     "ServerDraining",
     "ServerPayload",
     "StartScreenShare",
@@ -149,5 +154,6 @@ __all__ = [
     "WaitingParticipantLeft",
     "WaitingRoom",
     "WaitingView",
+    "event_and_ack",
     "timestamp",
 ]
