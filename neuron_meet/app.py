@@ -57,7 +57,13 @@ log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 5.0
 MAX_BUFFERED_BYTES = 4_000_000
-"""What may wait for one client that is slow to read."""
+"""What may wait for one client that is slow to read: twice what a join is answered with at most, event and ack together
+(each 256 kB of messages, 100 participants with pictures of 4 kB, 200 who wait: 0.9 MB)."""
+
+
+def max_buffered_bytes(settings: Settings) -> int:
+    """What may wait for one client before it is called slow: no single thing that the server sends comes near it."""
+    return max(MAX_BUFFERED_BYTES, 2 * settings.max_payload_bytes)
 
 
 class PortTakenError(ForeseenFailure):
@@ -283,7 +289,7 @@ def _sockets(settings: Settings, handshake: Handshake, limits: EventLimits) -> M
         allow_connection_from=limits.allow_connection_from,
         allow_connection_anywhere=limits.allow_connection_anywhere,
         client_address=client_address(settings.trusted_proxies),
-        max_buffered_bytes=MAX_BUFFERED_BYTES,
+        max_buffered_bytes=max_buffered_bytes(settings),
         max_packet_bytes=max(1_000_000, 4 * settings.max_payload_bytes),
         frame_rate=settings.limit_frames if settings.rate_limit_enabled else None,
         ping_interval=settings.ping_interval_seconds,

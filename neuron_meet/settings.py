@@ -111,7 +111,12 @@ class Settings(BaseSettings):
     bcrypt_threads: int = Field(2, ge=1, le=64, description="passwords hashed at the same time")
 
     # -- meetings
-    max_message_length: int = Field(4000, ge=1, le=100_000, description="longest chat message, in characters")
+    max_message_length: int = Field(
+        4000,
+        ge=1,
+        le=40_000,  # 6 bytes of JSON each at most: each fits into a replay (REPLAYED_BYTES), 12 sent: into a packet
+        description="longest chat message, in characters; 40000 at most, so that each fits into a replay",
+    )
     recovery_grace_seconds: float = Field(
         15, ge=0, le=600, description="how long a dropped participant's place is held; 0 switches it off"
     )

@@ -44,6 +44,14 @@ class SignInLimits:
         )
         self._places = limit(KNOWN_PLACE, "places")
 
+    async def before_registration(self, address: str) -> None:
+        """Look, and count nothing, before what was sent is read. Raises TooManyRequests."""
+        await self._registrations.refuse_if_full(address_key(address))
+
+    async def before_sign_in(self, address: str) -> None:
+        """Look, and count nothing, before what was sent is read. Raises TooManyRequests."""
+        await self._sign_ins.refuse_if_full(address_key(address))
+
     async def register(self, address: str) -> None:
         """Count a registration from the client's address. Raises TooManyRequests."""
         await self._registrations.take(address_key(address))

@@ -55,7 +55,7 @@ class Accounts:
         self._users = users
         self._passwords = passwords
         self._tokens = tokens
-        self._limits = limits
+        self.limits = limits
 
     async def register(self, *, email: str, password: str, display_name: str, client: str) -> SignedIn:
         """A new account, signed in. The address is stored in lower case.
@@ -68,7 +68,7 @@ class Accounts:
             return self._sign_in(record.account)
 
     async def _register(self, email: str, password: str, display_name: str, client: str) -> Account:
-        await self._limits.register(client)
+        await self.limits.register(client)
         self._passwords.refuse_if_full()
         stored = email.lower()
         if await self._users.credentials_in_any_case(stored) is not None:
@@ -91,7 +91,7 @@ class Accounts:
         begun = clock()
         try:
             with self._recorded("login", email, client) as record:
-                async with self._limits.sign_in(email, client):
+                async with self.limits.sign_in(email, client):
                     record.account = await self._verified(email, password)
         except Refused as refused:
             if refused.refusal == INVALID_CREDENTIALS:

@@ -10,7 +10,7 @@ from neuron_meet.rest.problems import HttpError
 from neuron_meet.rest.routing import Access, Call, Route
 from neuron_meet.rest.rules import QueryInteger, Text
 from neuron_meet.rest.validation import Input
-from neuron_meet.rest.views import Timestamp, View
+from neuron_meet.rest.views import ShownName, ShownPicture, Timestamp, View
 
 
 class Page(Input):
@@ -24,9 +24,9 @@ class Author(View):
     """The account that wrote a message."""
 
     id: str
-    name: str
-    display_name: str | None
-    avatar_url: str | None
+    name: ShownName
+    display_name: ShownName | None
+    avatar_url: ShownPicture
 
 
 class MessageView(View):
@@ -35,7 +35,7 @@ class MessageView(View):
     id: str
     room_id: str
     user_id: str | None
-    sender_name: str | None
+    sender_name: ShownName | None
     content: str
     type: Literal["TEXT", "SYSTEM", "FILE"]
     created_at: Timestamp

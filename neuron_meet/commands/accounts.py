@@ -56,6 +56,13 @@ def create(email: str, name: str) -> None:
     """Make an account. The password is asked for, or is the first line of standard input."""
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
+    from neuron_meet.names import MAX_NAME_LENGTH, clean_name  # noqa: PLC0415
+
+    shown = clean_name(name, MAX_NAME_LENGTH + 1)
+    if not 1 <= len(shown) <= MAX_NAME_LENGTH:
+        raise click.BadParameter(
+            f"It must have 1 to {MAX_NAME_LENGTH} visible characters.", param_hint="--name"
+        )
     try:
         address = validate_email(email, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
@@ -68,7 +75,7 @@ def create(email: str, name: str) -> None:
             raise ForeseenFailure(f"There is an account with {address} already.")
         try:
             account = await users.create(
-                email=address, display_name=name, password_hash=await _hash(settings, password)
+                email=address, display_name=shown, password_hash=await _hash(settings, password)
             )
         except UniqueViolationError:
             raise ForeseenFailure(f"There is an account with {address} already.") from None

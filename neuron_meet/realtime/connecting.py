@@ -47,12 +47,7 @@ class Connecting:
             timer.cancel()
 
     def connect(self, socket: EngineSocket, data: bytes) -> None:
-        """A CONNECT packet: `{…auth}` for the default namespace, `/name,{…}` for another, which there is none of."""
-        if data[:1] == b"/" and not data.startswith(b"/,"):
-            namespace = data.split(b",", 1)[0][:200].decode(errors="replace")
-            socket.write(connect_error_frame(namespace, "Invalid namespace"))
-            socket.charge(len(data))
-            return
+        """A CONNECT packet for the default namespace; `data` is its auth, or nothing."""
         server = self._server
         if socket.sid in server.by_engine or socket.sid in self._fetching or socket.closed:
             return
@@ -74,6 +69,12 @@ class Connecting:
             self._fetch(server.handover, socket, pid, auth.get("offset"), greeting)
             return
         self.start_anew(socket, greeting)
+
+    def refuse_namespace(self, socket: EngineSocket, data: bytes) -> None:
+        """A CONNECT packet for another namespace, `/name,{…}`: there is none."""
+        namespace = data[:200].split(b",", 1)[0].decode(errors="replace")
+        socket.write(connect_error_frame(namespace, "Invalid namespace"))
+        socket.charge(len(data))
 
     def _fetch(
         self, handover: Handover, socket: EngineSocket, pid: str, offset: object, greeting: Greeting

@@ -17,7 +17,7 @@ from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.engine import EngineServer
 from neuron_meet.realtime.frames import Frames
 from neuron_meet.realtime.groups import Groups
-from neuron_meet.realtime.packets import MalformedPacket, binary_ack_id, decode_event
+from neuron_meet.realtime.packets import MalformedPacket, binary_ack_id, decode_event, in_default_namespace
 from neuron_meet.realtime.recovery import Recovery
 from neuron_meet.realtime.socket import EngineSocket
 from neuron_meet.signaling.dispatch import Dispatcher, Reply
@@ -157,12 +157,14 @@ class MeetingServer(socketio.AsyncServer):
     def message(self, socket: EngineSocket, data: bytes) -> None:
         """A Socket.IO packet (`data` begins with its type)."""
         connection = self.by_engine.get(socket.sid)
-        kind, elsewhere = data[:1], data[1:2] == b"/" and data[2:3] != b","
-        if kind == b"2" and connection is not None and not elsewhere:
-            self._event(connection, socket, data[1:])
+        kind, rest = data[:1], in_default_namespace(data[1:])
+        if kind == b"2" and connection is not None and rest is not None:
+            self._event(connection, socket, rest)
+        elif kind == b"0" and rest is not None:
+            self.connecting.connect(socket, rest)
         elif kind == b"0":
-            self.connecting.connect(socket, data[1:])
-        elif kind == b"1" and connection is not None and not elsewhere:
+            self.connecting.refuse_namespace(socket, data[1:])
+        elif kind == b"1" and connection is not None and rest is not None:
             self._over(connection, "namespace left")
             self.opened(socket)  # the client may come back on the same connection, or close it itself
         elif kind in (b"5", b"6") and connection is not None:
@@ -220,13 +222,13 @@ class MeetingServer(socketio.AsyncServer):
             socket.charge(len(data))
             return
         try:
-            event = decode_event(data)
+            event = decode_event(data, self.dispatcher.most_bytes)
         except MalformedPacket as malformed:
             self.malformed["event"] += 1
             self.dispatcher.malformed(connection.caller, self._reply(connection, malformed.ack_id))
             return
         reply = self._reply(connection, event.ack_id)
-        if not self.dispatcher.receive(connection.caller, event.name, event.args, reply):
+        if not self.dispatcher.receive(connection.caller, event.name, event.payload, reply):
             socket.charge(len(data))
 
     def _reply(self, connection: Connection, ack_id: bytes | None) -> Reply | None:

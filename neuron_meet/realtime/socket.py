@@ -219,7 +219,7 @@ class EngineSocket(AsyncSocket):
             if not is_unicode(body):
                 self.charge(len(body))
                 return
-            packets = body.split(b"\x1e")
+            packets = body.split(b"\x1e", PACKETS_PER_POST)
             if len(packets) > PACKETS_PER_POST:
                 raise ContentTooLongError
             for number, data in enumerate(packets, 1):

@@ -51,6 +51,11 @@ class RequestLimit:
         """Whether `count` more would be within the limit now. Counts nothing."""
         return self._item is None or await self._limiter.test(self._item, key, cost=count)
 
+    async def refuse_if_full(self, key: str) -> None:
+        """Raises :class:`TooManyRequests` where a request of `key` would be refused now. Counts nothing."""
+        if not await self.has_room(key):
+            raise TooManyRequests(await self._retry_after(key))
+
     async def _retry_after(self, key: str) -> int:
         """Whole seconds until the oldest of the window leaves it; 1 where only unfinished ones are in the way."""
         if self._item is None:

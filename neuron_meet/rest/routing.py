@@ -68,7 +68,8 @@ class Route(Generic[InputT]):
 
     `input` is read from the JSON body, for GET from the query string. `output` is the type of what the
     handler returns, as pydantic understands it, sent as JSON with `status`; a handler may also return a
-    response of its own. `refusals` are those that the handler raises on purpose (401 and 400 follow from
+    response of its own. `guard` is asked with the client's address before the input is read, and refuses whoever would
+    be refused whatever it is. `refusals` are those that the handler raises on purpose (401 and 400 follow from
     `access` and `input`).
     """
 
@@ -79,6 +80,7 @@ class Route(Generic[InputT]):
     output: Any
     access: Access = Access.PUBLIC
     input: type[InputT] | None = None
+    guard: Callable[[str], Awaitable[None]] | None = None
     status: int = 200
     refusals: tuple[Refusal, ...] = ()
 
@@ -119,11 +121,14 @@ def _handler(
         principal = None
         if route.access is Access.BEARER:
             principal = await authenticate(bearer_token(request.headers.get("Authorization")))
+        address = address_of(request)
+        if route.guard is not None:
+            await route.guard(address)
         call = Call(
             path=request.match_info,
             input=await _input(route, request),
             principal=principal,
-            address=address_of(request),
+            address=address,
         )
         result = await route.handler(call)
         if isinstance(result, web.StreamResponse):

@@ -1,8 +1,9 @@
 """Rules for input fields, as annotations: `name: Annotated[str, Text(1, 100)]`.
 
 Each rule lists *all* sentences that a value violates, in the words and the order of the former server's
-class-validator (decorators are applied from the bottom up, so the type's sentence comes last). The same
-declaration describes the field in JSON Schema, for the OpenAPI document. `{field}` stands for its name.
+class-validator (decorators are applied from the bottom up, so the type's sentence comes last). It measures a text
+before it looks into it: of one that is too long, what is in it is not said. The same declaration describes the field
+in JSON Schema, for the OpenAPI document. `{field}` stands for its name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, Url, core_schema
 
-from neuron_meet.names import visible_text
+from neuron_meet.names import READ_FOR_EACH_KEPT, visible_text
 
 # The library's documented way to accept addresses in `.local`, `.test` and the like: a server in an intranet
 # has nothing else, and the former server took them.
@@ -70,9 +71,16 @@ def _unstorable(value: str) -> list[str]:
     """PostgreSQL's text holds no NUL, and UTF-8 no lone surrogate (which JSON can spell as \\ud800)."""
     if "\0" in value:
         return ["{field} must not contain NUL characters"]
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    try:
+        value.encode()
+    except UnicodeEncodeError:
         return ["{field} must be well-formed Unicode text"]
     return []
+
+
+def _utf8_bytes(value: str, limit: int) -> int:
+    """The length of `value` in UTF-8; of one with more characters than `limit`, those: no more is asked."""
+    return len(value) if len(value) > limit else len(value.encode(errors="surrogatepass"))
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Text(Rule):
             sentences.append(f"{{field}} must be longer than or equal to {self.shortest} characters")
         if text is None:
             sentences.append("{field} must be a string")
-        else:
+        elif len(text) <= self.longest:
             sentences += _unstorable(text)
         return sentences
 
@@ -102,11 +110,12 @@ class Text(Rule):
 @dataclass(frozen=True)
 class Name(Text):
     """A :class:`Text` that is shown to others: trimmed, inner white space made single, and without control
-    and invisible format characters, which forge other people's names. Its length is counted after that.
+    and invisible characters, which forge other people's names. Its length is counted after that, unless it is out of
+    all proportion before.
     """
 
     def clean(self, value: Any) -> Any:
-        if not isinstance(value, str) or _unstorable(value):
+        if not isinstance(value, str) or len(value) > self.longest * READ_FOR_EACH_KEPT or _unstorable(value):
             return value
         return visible_text(value)
 
@@ -119,7 +128,7 @@ class Password(Text):
 
     def violations(self, value: object) -> list[str]:
         sentences = super().violations(value)
-        if isinstance(value, str) and not _unstorable(value) and len(value.encode()) > self.most_bytes:
+        if isinstance(value, str) and _utf8_bytes(value, self.most_bytes) > self.most_bytes:
             sentences.append(f"{{field}} must not be longer than {self.most_bytes} bytes in UTF-8")
         return sentences
 
@@ -214,9 +223,10 @@ class HttpUrl(Rule):
         if value is None:
             return []
         sentences: list[str] = []
-        if not isinstance(value, str) or len(value) > self.longest:
+        too_long = not isinstance(value, str) or len(value) > self.longest
+        if too_long:
             sentences.append(f"{{field}} must be shorter than or equal to {self.longest} characters")
-        if not isinstance(value, str) or not _is_http_url(value):
+        if not isinstance(value, str) or not (too_long or _is_http_url(value)):
             sentences.append("{field} must be a URL address")
         return sentences
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NoReturn, TypeVar, cast
 
 from aiohttp import web
@@ -21,6 +22,8 @@ BODY_LIMIT_BYTES = 100 * 1024
 BODY_DEADLINE_SECONDS = 10.0
 """How long a client may take to send a body, so that nobody holds a connection by sending it drop by drop."""
 _LONGEST_NAME_QUOTED = 100
+_MOST_NAMES_QUOTED = 20
+"""Unknown properties that are named in an answer: a body of 100 kB has room for 15,000."""
 
 NOT_JSON = "The request body is not valid JSON"
 NOT_AN_OBJECT = "The request body must be a JSON object"
@@ -77,9 +80,8 @@ def decode_body(model: type[InputT], body: Mapping[str, Any]) -> InputT:
     """
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     # Not left to pydantic, which cannot name a property whose name is not well-formed Unicode.
-    sentences = [
-        f"property {name[:_LONGEST_NAME_QUOTED]} should not exist" for name in body if name not in fields
-    ]
+    unknown = islice((name for name in body if name not in fields), _MOST_NAMES_QUOTED)
+    sentences = [f"property {name[:_LONGEST_NAME_QUOTED]} should not exist" for name in unknown]
     given = {
         name: body[name]
         for name, field in fields.items()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
+
+from neuron_meet.names import MAX_ROOM_NAME_LENGTH, shown_name, shown_picture
 
 
 def iso_milliseconds(moment: datetime) -> str:
@@ -21,6 +23,14 @@ Timestamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-01-31T12:00:00.000Z"]}),
 ]
 """A moment, on the wire as :func:`iso_milliseconds`."""
+
+
+ShownName = Annotated[str, BeforeValidator(shown_name)]
+"""A person's name as others are sent it: of a former row that has a longer one, 50 characters."""
+ShownRoomName = Annotated[str, BeforeValidator(lambda stored: shown_name(stored, MAX_ROOM_NAME_LENGTH))]
+"""A room's name: 100 characters."""
+ShownPicture = Annotated[str | None, BeforeValidator(shown_picture)]
+"""The address of a person's picture as others are sent it: null where it is over 4 kB."""
 
 
 class View(BaseModel):

@@ -6,6 +6,8 @@ import re
 import secrets
 import string
 
+_LONGEST_TYPED = 128
+"""Characters in which a code is looked for, blanks included."""
 _CODE = re.compile(r"[a-z]{3}-[a-z]{3}-[a-z]{3}")
 
 
@@ -17,6 +19,8 @@ def new_room_code() -> str:
 
 def room_code_in(text: str) -> str | None:
     """The room code that a client means: in any casing, blanks around it; None where it is none."""
+    if len(text) > _LONGEST_TYPED:
+        return None
     code = text.strip().lower()
     return code if is_room_code(code) else None
 

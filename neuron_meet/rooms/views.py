@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from neuron_meet.rest.views import Timestamp, View
+from neuron_meet.rest.views import ShownName, ShownPicture, ShownRoomName, Timestamp, View
 
 
 class Person(View):
     """An account as others in a meeting see it."""
 
     id: str
-    display_name: str | None
-    avatar_url: str | None
+    display_name: ShownName | None
+    avatar_url: ShownPicture
 
 
 class SettingsView(View):
@@ -32,7 +32,7 @@ class RoomView(View):
 
     id: str
     code: str
-    name: str
+    name: ShownRoomName
     host_id: str
     is_active: bool
     is_locked: bool
@@ -55,7 +55,7 @@ class DoorView(View):
 
     id: str
     code: str
-    name: str
+    name: ShownRoomName
     is_active: bool
     is_locked: bool
     host: Person
@@ -66,8 +66,8 @@ class LiveParticipantView(View):
     """Somebody who is in the room now."""
 
     id: str
-    display_name: str
-    avatar_url: str | None
+    display_name: ShownName
+    avatar_url: ShownPicture
     is_host: bool
 
 
@@ -77,7 +77,7 @@ class ParticipantView(View):
     id: str
     room_id: str
     user_id: str | None
-    guest_name: str | None
+    guest_name: ShownName | None
     is_active: bool
     is_host: bool
     joined_at: Timestamp

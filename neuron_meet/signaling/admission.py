@@ -10,11 +10,10 @@ from neuron_meet.signaling import lobby
 from neuron_meet.signaling.applicant import Applicant
 from neuron_meet.signaling.caller import Caller
 from neuron_meet.signaling.context import Signaling
-from neuron_meet.signaling.controls import as_host
+from neuron_meet.signaling.controls import as_host, hosted_room
 from neuron_meet.signaling.effects import Decision, Outcome
 from neuron_meet.signaling.events import AdmitParticipant, DenyParticipant
 from neuron_meet.signaling.join import enter
-from neuron_meet.signaling.membership import code_of
 from neuron_meet.signaling.presence.room import LiveRoom
 from neuron_meet.store.errors import StoreError
 
@@ -23,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 async def admit_participant(signaling: Signaling, caller: Caller, request: AdmitParticipant) -> Outcome:
     """Complete the join of one who waits. Active, lock and capacity are checked again; who is refused waits on."""
-    code = code_of(signaling, caller, request.room_id)
+    code = hosted_room(signaling, caller, request.room_id)
     async with signaling.presence.hold(code) as live:
         as_host(live, caller, request.room_id)
         waiter = lobby.waiter_of(live, request.target)
@@ -40,7 +39,7 @@ def deny_participant(signaling: Signaling, caller: Caller, request: DenyParticip
         room.kept_out.deny(waiter.visitor())
         return Outcome([lobby.turn_away(room, waiter, errors.DENIED_BY_HOST)])
 
-    return signaling.act(code_of(signaling, caller, request.room_id), step)
+    return signaling.act(hosted_room(signaling, caller, request.room_id), step)
 
 
 def open_doors(signaling: Signaling, live: LiveRoom) -> None:

@@ -17,6 +17,8 @@ from neuron_meet.signaling.events import (
     HistoryAuthor,
     HistoryMessage,
     SendChatMessage,
+    SentAuthor,
+    SentMessage,
     TypingStart,
     TypingStop,
     UserTyping,
@@ -56,6 +58,7 @@ async def send_message(signaling: Signaling, caller: Caller, request: SendChatMe
             log.warning("chat message not stored", error=type(error).__name__)
             raise Refused(errors.SEND_FAILED) from error
         replayed, shown = _replayed(sender, message), _live(sender, message)
+        acknowledged = _acknowledged(sender, replayed)
 
         def step(room: LiveRoom) -> Outcome:
             room.say(replayed)
@@ -63,7 +66,7 @@ async def send_message(signaling: Signaling, caller: Caller, request: SendChatMe
             if signaling.typing.typing(sender.sid):
                 ended = _typing(sender, is_typing=False)
                 effects += [EndTyping(sender.sid), ToRoom(room.code, ended, skip=sender.sid)]
-            return Outcome(effects, ChatAck(message=replayed))
+            return Outcome(effects, ChatAck(message=acknowledged))
 
         return await settled(signaling.act(live.code, step, urgent=True))
 
@@ -89,9 +92,9 @@ def typing_expired(signaling: Signaling, sid: str) -> None:
         signaling.deliver([ToRoom(sender.room_code, _typing(sender, is_typing=False), skip=sid)])
 
 
-def _content(text: str, max_length: int) -> str:
+def _content(text: str | None, max_length: int) -> str:
     # PostgreSQL's text has no NUL; nobody means to send one.
-    content = text.replace("\x00", "").strip()
+    content = (text or "").replace("\x00", "").strip()
     if not content:
         raise Refused(errors.CONTENT_REQUIRED)
     if len(content) > max_length:
@@ -107,7 +110,9 @@ def _live(sender: Participant, message: NewMessage) -> ChatMessage:
     author = None
     if sender.user_id is not None:
         author = ChatAuthor(
-            id=sender.user_id, name=sender.account_name or sender.display_name, avatar_url=sender.avatar_url
+            id=sender.user_id,
+            name=sender.account_name or sender.display_name,
+            avatar_url=sender.shown_picture,
         )
     return ChatMessage(
         id=message.id,
@@ -117,6 +122,21 @@ def _live(sender: Participant, message: NewMessage) -> ChatMessage:
         type="TEXT",
         timestamp=timestamp(message.created_at),
         user=author,
+    )
+
+
+def _acknowledged(sender: Participant, message: HistoryMessage) -> SentMessage:
+    author = message.user
+    return SentMessage(
+        id=message.id,
+        sender_id=message.sender_id,
+        sender_name=message.sender_name,
+        content=message.content,
+        type=message.type,
+        timestamp=message.timestamp,
+        user=SentAuthor(author.id, author.name, author.display_name, sender.shown_picture)
+        if author
+        else None,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from neuron_meet.json_text import member_as_it_came, unicode_text
 from neuron_meet.signaling import admission, chat, controls, events, leave, media, relay
 from neuron_meet.signaling.caller import Caller
 from neuron_meet.signaling.context import Signaling
@@ -16,6 +17,9 @@ from neuron_meet.signaling.effects import Outcome
 from neuron_meet.signaling.events import ClientPayload
 from neuron_meet.signaling.join import join_room
 from neuron_meet.signaling.limits import Pace
+
+OPAQUE_FIELDS = frozenset({"sdp", "candidate"})
+"""What is relayed without being read."""
 
 UseCase = Callable[[Signaling, Caller, Any], Outcome | Awaitable[Outcome]]
 
@@ -37,14 +41,30 @@ class Command(Struct):
     order: Order
     max_bytes: int
 
-    def decode(self, args: Sequence[Raw]) -> ClientPayload | None:
-        """The one argument of an event as its payload; None where it is not that."""
-        if len(args) != 1 or len(memoryview(args[0])) > self.max_bytes:
+    def decode(self, payload: Raw) -> ClientPayload | None:
+        """An event's payload, from JSON; None where it is not that."""
+        if len(memoryview(payload)) > self.max_bytes:
             return None
         try:
-            return self.decoder.decode(args[0])
+            return self.decoder.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._decode_halved(bytes(payload))
+
+    def _decode_halved(self, text: bytes) -> ClientPayload | None:
+        """A payload with half an emoji in it: read with U+FFFD in its place, what is relayed as it came."""
+        readable = unicode_text(text)
+        if readable is None:
+            return None
+        try:
+            payload: ClientPayload = self.decoder.decode(readable)
+            for field in OPAQUE_FIELDS.intersection(payload.__struct_fields__):
+                original = member_as_it_came(text, readable, field)
+                if original is None:
+                    return None
+                setattr(payload, field, Raw(original))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
+        return payload
 
 
 def _command(

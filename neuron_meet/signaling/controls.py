@@ -40,7 +40,7 @@ def mute_participant(signaling: Signaling, caller: Caller, request: MuteParticip
             ]
         )
 
-    return signaling.act(code_of(signaling, caller, request.room_id), step)
+    return signaling.act(hosted_room(signaling, caller, request.room_id), step)
 
 
 def remove_participant(signaling: Signaling, caller: Caller, request: RemoveParticipant) -> Decision:
@@ -52,12 +52,12 @@ def remove_participant(signaling: Signaling, caller: Caller, request: RemovePart
         told = ToSocket(target.sid, ForceDisconnect(reason=errors.REMOVED_BY_HOST))
         return Outcome([told, *depart(signaling, room, target.sid)])
 
-    return signaling.act(code_of(signaling, caller, request.room_id), step)
+    return signaling.act(hosted_room(signaling, caller, request.room_id), step)
 
 
 async def lock_room(signaling: Signaling, caller: Caller, request: LockRoom) -> Outcome:
     """Lock or unlock the room: stored first, in force for every join that is under way, then told."""
-    code = code_of(signaling, caller, request.room_id)
+    code = hosted_room(signaling, caller, request.room_id)
     async with signaling.presence.hold(code) as live, signaling.presence.changing(live):
         host = as_host(live, caller, request.room_id)
         await signaling.rooms.change_settings(host.room_id, {}, is_locked=request.locked)
@@ -69,12 +69,27 @@ async def lock_room(signaling: Signaling, caller: Caller, request: LockRoom) -> 
         return await settled(signaling.act(code, step))
 
 
-def as_host(room: LiveRoom, caller: Caller, room_id: str) -> Participant:
-    """The caller as the room's host. Raises Refused for anybody else."""
-    sender = member(room, caller, room_id)
-    if not room.known_rules.hosted_by(sender.user_id):
+def may_rule(signaling: Signaling, caller: Caller) -> bool:
+    """Whether the caller is in a room that they host."""
+    located = signaling.presence.located(caller.sid)
+    return located is not None and located[1].known_rules.hosted_by(located[0].user_id)
+
+
+def hosted_room(signaling: Signaling, caller: Caller, room_id: str) -> str:
+    """The code of the room that the caller is in and hosts. Raises Refused for anybody else (`Not authorized`, whatever
+    room they name), and where the host names another room.
+    """
+    if not may_rule(signaling, caller):
         raise Refused(errors.NOT_AUTHORIZED)
-    return sender
+    return code_of(signaling, caller, room_id)
+
+
+def as_host(room: LiveRoom, caller: Caller, room_id: str) -> Participant:
+    """The caller as the room's host, at the moment of a step. Raises Refused for anybody else."""
+    sender = room.members.get(caller.sid)
+    if sender is None or not room.known_rules.hosted_by(sender.user_id):
+        raise Refused(errors.NOT_AUTHORIZED)
+    return member(room, caller, room_id)
 
 
 def _target_of_host(room: LiveRoom, caller: Caller, request: TargetPayload) -> Participant:

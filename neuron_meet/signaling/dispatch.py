@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import structlog
 from msgspec import Raw
@@ -22,6 +22,7 @@ from neuron_meet.signaling.audited import NO_CONTROL, HostControls
 from neuron_meet.signaling.caller import Caller
 from neuron_meet.signaling.commands import Command, Order, commands
 from neuron_meet.signaling.context import Signaling
+from neuron_meet.signaling.controls import may_rule
 from neuron_meet.signaling.departure import walk_out
 from neuron_meet.signaling.effects import Drop, Outcome, ToSocket
 from neuron_meet.signaling.events import (
@@ -42,6 +43,9 @@ log = structlog.get_logger(__name__)
 OK = "OK"
 GONE = "GONE"
 """How an event ended whose socket went before it was looked at."""
+
+PACKET_AROUND_PAYLOAD = 20_000
+"""Bytes of an event's packet beside its payload: name and id, and further arguments, which mean nothing."""
 
 Reply = Callable[[Ack], None]
 """Sends the acknowledgement; None where the client wants none."""
@@ -65,6 +69,8 @@ class Dispatcher:
             max_sdp_bytes=max_sdp_bytes,
             clustered=bool(signaling.presence.node),
         )
+        self.most_bytes = PACKET_AROUND_PAYLOAD + max(each.max_bytes for each in self._commands.values())
+        """An event's packet that is larger has a payload that is too large, whatever event it is."""
         self._lanes: dict[str, Lane] = {}
         self.handled: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -74,9 +80,9 @@ class Dispatcher:
         """Whether nobody may join any more, because the server goes."""
 
     def receive(  # noqa: PLR0911 -- one return for each reason not to handle it
-        self, caller: Caller, name: str, args: Sequence[Raw], reply: Reply | None
+        self, caller: Caller, name: str, body: Raw, reply: Reply | None
     ) -> bool:
-        """Handle one event; `args` are its arguments as JSON. Never raises, never waits.
+        """Handle one event; `body` is its payload as JSON, empty where there is none. Never raises, never waits.
 
         Returns whether it counted towards a limit of its own. One that did not costs as much as a frame that means
         nothing: events of a socket that is being disconnected, which arrive in one piece with what it is disconnected
@@ -97,9 +103,11 @@ class Dispatcher:
         if self.draining and command.use_case is join_room:
             self._refuse(caller, name, errors.UNAVAILABLE, reply)
             return True
-        payload = command.decode(args)
+        payload = command.decode(body)
         if payload is None:
-            self._refuse_invalid(caller, name, errors.INVALID_REQUEST, reply)
+            unauthorized = command.pace is Pace.HOST and not may_rule(self._signaling, caller)
+            refusal = errors.NOT_AUTHORIZED if unauthorized else errors.INVALID_REQUEST
+            self._refuse_invalid(caller, name, refusal, reply)
             return True
         lane = self._lanes.get(caller.sid)
         if command.order is Order.AT_ONCE and not (lane and lane.held):

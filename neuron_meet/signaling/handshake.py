@@ -13,6 +13,7 @@ from neuron_meet.signaling.events import ServerPayload
 from neuron_meet.signaling.identity import AUTH_ERROR
 
 KNOWN_CAPABILITIES = frozenset({"waiting-room"})
+_CAPABILITIES_READ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +59,5 @@ def _text(value: object) -> str | None:
 def _capabilities(value: object) -> frozenset[str]:
     if not isinstance(value, list):
         return frozenset()
-    return frozenset(known for known in KNOWN_CAPABILITIES if known in cast("list[object]", value))
+    named = cast("list[object]", value)[:_CAPABILITIES_READ]
+    return frozenset(known for known in KNOWN_CAPABILITIES if known in named)

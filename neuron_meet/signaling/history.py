@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from neuron_meet.names import shown_name
 from neuron_meet.signaling.events import HistoryAuthor, HistoryMessage, MessageKind, timestamp
 from neuron_meet.store.entrance import AuthorRow, MessageRow
 
@@ -42,8 +43,8 @@ def _says(message: HistoryMessage, row: MessageRow) -> bool:
             user is author and message.content == row["content"] and message.sender_name == _sender_name(row)
         )
     return (
-        author.name == user["name"]
-        and author.display_name == user["displayName"]
+        author.name == shown_name(user["name"])
+        and author.display_name == shown_name(user["displayName"])
         and author.id == user["id"]
         and message.content == row["content"]
         and message.sender_name == _sender_name(row)
@@ -53,8 +54,10 @@ def _says(message: HistoryMessage, row: MessageRow) -> bool:
 def _sender_name(row: MessageRow) -> str | None:
     """The author is named by the row, else by the account."""
     user = row["user"]
-    return row["senderName"] or (user and (user["displayName"] or user["name"])) or None
+    return shown_name(row["senderName"] or (user and (user["displayName"] or user["name"])) or None)
 
 
 def _author(user: AuthorRow | None) -> HistoryAuthor | None:
-    return HistoryAuthor(user["id"], user["name"], user["displayName"]) if user else None
+    if user is None:
+        return None
+    return HistoryAuthor(user["id"], shown_name(user["name"]), shown_name(user["displayName"]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from neuron_meet import errors, tracing
 from neuron_meet.errors import PresenceUnavailable, Refused, refuse
-from neuron_meet.names import GUEST_NAME, clean_name
+from neuron_meet.names import GUEST_NAME, clean_name, shown_name, shown_picture
 from neuron_meet.rooms.codes import room_code_in
 from neuron_meet.rooms.policy import RoomRules, rules_of
 from neuron_meet.signaling import lobby
@@ -19,8 +19,8 @@ from neuron_meet.signaling.effects import Outcome, settled
 from neuron_meet.signaling.events import HistoryMessage, JoinRoom
 from neuron_meet.signaling.history import replayed
 from neuron_meet.signaling.identity import demote
-from neuron_meet.signaling.presence.participant import Participant
-from neuron_meet.signaling.presence.room import REPLAYED_MESSAGES, LiveRoom
+from neuron_meet.signaling.presence.participant import PICTURE_LEFT_OUT, Participant
+from neuron_meet.signaling.presence.room import REPLAYED_MESSAGES, LiveRoom, newest_that_fit
 from neuron_meet.signaling.welcome import welcome
 from neuron_meet.store.errors import AccountDisabled, ForeignKeyViolationError
 from neuron_meet.store.models import User
@@ -82,7 +82,7 @@ async def _look_up(signaling: Signaling, live: LiveRoom) -> Stored:
     if found is None:
         raise Refused(errors.ROOM_NOT_FOUND)
     tracing.note(tracing.ROOM, found.room.id)
-    messages = replayed(found.messages, live.replayed)
+    messages = newest_that_fit(replayed(found.messages, live.replayed))
     live.replayed = {message.id: message for message in messages}
     return Stored(rules_of(found.room), messages, version)
 
@@ -137,9 +137,9 @@ async def _take_seat(signaling: Signaling, code: str, stored: Stored, applicant:
                 record_id=record_id,
                 user_id=applicant.user_id,
                 display_name=applicant.name or _account_name(account) or GUEST_NAME,
-                account_name=account.name if account else None,
-                account_display_name=account.displayName if account else None,
-                avatar_url=account.avatarUrl if account else None,
+                account_name=shown_name(account.name) if account else None,
+                account_display_name=shown_name(account.displayName) if account else None,
+                avatar_url=_picture(account),
                 is_host=is_host,
                 joined_at=joined_at,
                 address=applicant.address,
@@ -173,6 +173,12 @@ async def _leave_another_room(signaling: Signaling, caller: Caller, code: str) -
     if former is not None and former != code:
         leave = signaling.act(former, lambda room: Outcome(depart(signaling, room, caller.sid)), urgent=True)
         await settled(leave)
+
+
+def _picture(account: User | None) -> str | None:
+    """As `Participant.avatar_url` has it."""
+    stored = account.avatarUrl if account else None
+    return (shown_picture(stored) or PICTURE_LEFT_OUT) if stored else None
 
 
 def _account_name(account: User | None) -> str:

@@ -35,7 +35,7 @@ class LiveMeetings:
             LiveParticipant(
                 id=member.record_id,
                 display_name=member.display_name,
-                avatar_url=member.avatar_url,
+                avatar_url=member.shown_picture,
                 is_host=member.is_host,
             )
             for member in sorted(members, key=lambda member: member.joined_at)

@@ -15,9 +15,9 @@ from neuron_meet.signaling.events import (
     ForceMute,
     HistoryMessage,
     RoomJoined,
-    RoomJoinedAck,
     RoomSettingsView,
     UserJoined,
+    event_and_ack,
 )
 from neuron_meet.signaling.presence.participant import Participant
 from neuron_meet.signaling.presence.room import LiveRoom
@@ -46,14 +46,15 @@ def welcome(
         waiting=[waiter.view() for waiter in room.waiting.values()] if participant.is_host else UNSET,
         ice_servers=signaling.ice.for_member(participant.user_id or participant.sid) or UNSET,
     )
+    event, ack = event_and_ack(joined)
     effects += [
         ToRoom(room.code, UserJoined(participant=participant.view())),
         Enter(participant.sid, room.code),
-        ToSocket(participant.sid, joined),
+        ToSocket(participant.sid, event),
     ]
     if participant.is_muted:
         effects.append(ToSocket(participant.sid, ForceMute()))
-    return Outcome(effects, _acknowledgement(joined))
+    return Outcome(effects, ack)
 
 
 def _leave_former_self(signaling: Signaling, room: LiveRoom, participant: Participant) -> list[RoomEffect]:
@@ -73,17 +74,4 @@ def _settings_view(rules: RoomRules) -> RoomSettingsView | None:
         allow_screen_share=rules.allow_screen_share,
         allow_chat=rules.allow_chat,
         waiting_room=rules.waiting_room,
-    )
-
-
-def _acknowledgement(joined: RoomJoined) -> RoomJoinedAck:
-    return RoomJoinedAck(
-        room_id=joined.room_id,
-        room_code=joined.room_code,
-        is_host=joined.is_host,
-        participants=joined.participants,
-        messages=joined.messages,
-        settings=joined.settings,
-        waiting=joined.waiting,
-        ice_servers=joined.ice_servers,
     )

@@ -13,4 +13,8 @@ def is_storable(text: str) -> bool:
     """
     if len(text) > _LONGEST_KEY or "\0" in text:
         return False
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -7,7 +7,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from aiohttp.web import Request
 
+from neuron_meet.rest import routing, validation
 from neuron_meet.rooms.live import LiveParticipant
 from neuron_meet.store.client import Database
 from tests.rest.server import Answer, Server, coming_from, new_email, serving
@@ -65,13 +67,43 @@ async def test_sign_ins_that_succeed_do_not_count_for_the_account(database: Data
         assert [(await login(server, body["email"])).status for _ in range(5)] == [201] * 5
 
 
+async def test_what_is_no_registration_and_no_sign_in_counts_for_nobody(database: Database) -> None:
+    limits = limited(limit_register_address="1 per hour", limit_login_address="1 per hour")
+    async with serving(database, **limits) as server:
+        for _ in range(3):
+            assert (await server.post("/api/auth/register", {})).status == 400
+            assert (await server.post("/api/auth/login", {})).status == 400
+        assert (await register(server)).status == 201
+        assert (await login(server)).status == 401
+
+
+async def test_over_the_limit_nothing_of_what_is_sent_is_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limits of an address are asked before the body: 100 kB cost as little as nothing."""
+    read: list[str] = []
+
+    async def reading(request: Request) -> dict[str, Any]:
+        read.append(request.path)
+        return await validation.read_json(request)
+
+    monkeypatch.setattr(routing, "read_json", reading)
+    limits = limited(limit_register_address="1 per hour", limit_login_address="1 per hour")
+    async with serving(database, **limits) as server:
+        assert (await register(server)).status == 201
+        assert (await login(server)).status == 401
+        read.clear()
+        large = {"email": new_email(), "password": "p" * 40_000, "displayName": "é" * 20_000}
+        for path in ("register", "login"):
+            assert_refused(await server.post(f"/api/auth/{path}", large), 3600)
+        assert read == []
+
+
 async def test_registrations_from_one_address(database: Database) -> None:
     async with serving(database, **limited(limit_register_address="2 per hour")) as server:
         assert [(await register(server)).status for _ in range(2)] == [201] * 2
         assert_refused(await register(server), 3600)
-        assert (await server.post("/api/auth/register", {})).status == 400, (
-            "what is no registration is told so"
-        )
+        assert_refused(await server.post("/api/auth/register", {}), 3600)  # it is not even read
         async with coming_from(server, "127.0.0.2") as elsewhere:
             assert (await register(elsewhere)).status == 201
 

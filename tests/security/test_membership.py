@@ -31,6 +31,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 AIMED = ["offer", "answer", "ice-candidate", "mute-participant", "remove-participant"]
 ADMISSION = ["admit-participant", "deny-participant"]
+HOST_CONTROLS = [*ADMISSION, "mute-participant", "remove-participant", "lock-room"]
 
 
 def test_every_event_is_here() -> None:
@@ -84,6 +85,8 @@ async def test_from_no_room(meet: Meet, event: str) -> None:
     payload = request(event, place, victims[1].sid)
     if event == "leave-room":
         assert await outsider.ask(event, payload) == {"success": True}
+    elif event in HOST_CONTROLS:
+        assert await refusals(meet, "NOT_AUTHORIZED", outsider, event, payload) == failure("Not authorized")
     else:
         assert await refusals(meet, "NOT_IN_ROOM", outsider, event, payload) == failure("Not in this room")
     for client in (outsider, *victims):

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from tests.wire.meeting import Meet, failure
+from tests.wire.views import replayed
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 async def test_an_accounts_message(meet: Meet) -> None:
     place = await meet.place()
-    mina = await meet.person("Mina", name="Mina Harker", avatarUrl="https://example.com/m.png")
+    picture = "https://example.com/m.png"
+    mina = await meet.person("Mina", name="Mina Harker", avatarUrl=picture)
     elsewhere = await meet.join(await meet.place())
     host = await meet.join(place, place.host)
     member = await meet.join(place, mina, name="Mina at work")
@@ -36,10 +38,10 @@ async def test_an_accounts_message(meet: Meet) -> None:
         "message": {
             **common,
             "senderId": mina.id,
-            "user": {"id": mina.id, "name": "Mina Harker", "displayName": "Mina"},
+            "user": {"id": mina.id, "name": "Mina Harker", "displayName": "Mina", "avatarUrl": picture},
         },
     }
-    author = {"id": mina.id, "name": "Mina Harker", "avatarUrl": "https://example.com/m.png"}
+    author = {"id": mina.id, "name": "Mina Harker", "avatarUrl": picture}
     expected = [("chat-message", {**common, "senderId": member.sid, "user": author})]
     assert await host.unread() == expected
     assert await member.unread() == expected
@@ -189,7 +191,7 @@ async def test_content_is_kept(meet: Meet, sent: str, kept: str | None) -> None:
     assert (await guest.next("chat-message"))["content"] == kept
     newcomer = await meet.connect()
     joined = await newcomer.ask("join-room", {"roomCode": place.code, "displayName": "x"})
-    assert joined["messages"] == [ack["message"]]
+    assert joined["messages"] == [replayed(ack["message"])]
     assert await meet.sql('SELECT content FROM "Message" WHERE "roomId" = $1', place.id) == [
         {"content": kept}
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.wire.clients import Client
 from tests.wire.meeting import Meet, Person, Place, enter, joining, locked
+from tests.wire.views import replayed
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 
@@ -119,7 +120,7 @@ async def test_what_was_said_is_replayed_as_it_was_acknowledged(meet: Meet) -> N
     said = []
     for number, client in enumerate([host, member, guest] * 20):
         ack = await client.ask("chat-message", {"roomId": place.id, "content": f"line {number}"})
-        said.append(ack["message"])
+        said.append(replayed(ack["message"]))
     assert await history(meet, place) == said[-50:]
     for client in (host, member, guest):
         await client.ask("leave-room", {"roomId": place.id})
@@ -135,7 +136,7 @@ async def test_a_message_stored_while_a_join_is_under_way_is_in_its_history(meet
         joined = guest.request("join-room", joining(place))
         await writing()  # the room was read, the row is not written yet
         said = await host.ask("chat-message", {"roomId": place.id, "content": "meanwhile"})
-    assert (await joined)[0]["messages"] == [said["message"]]
+    assert (await joined)[0]["messages"] == [replayed(said["message"])]
     assert [name for name, _ in await guest.unread()] == ["room-joined"]
 
 

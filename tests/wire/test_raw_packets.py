@@ -108,7 +108,7 @@ async def test_a_malformed_packet_is_passed_over(meet: Meet, packet: str) -> Non
         ('420["x"]', 0, UNKNOWN),
         ('42999999999999999["x"]', 999999999999999, UNKNOWN),
         ('427["chat-message",NaN]', 7, INVALID),
-        ('427["chat-message",{"roomId":"x","content":"a\\ud800b"}]', 7, INVALID),
+        ('427["chat-message",{"roomId":"x","content":"a\\ud800b"}]', 7, failure("Not in this room")),
         ('451-7["chat-message",{"_placeholder":true,"num":0}]', 7, INVALID),
         ('427["chat-message",{"roomId":"x","roomId":"y","content":1}]', 7, INVALID),
     ],

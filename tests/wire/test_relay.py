@@ -199,10 +199,17 @@ async def test_a_relay_without_content_is_refused(meet: Meet, event: str) -> Non
     guest = await meet.join(place)
     await host.unread()
     assert await guest.ask(event, {"targetId": host.sid}) == failure("Invalid request")
-    assert await guest.ask(event, {**payload(event, host.sid), "senderId": "forged"}) == failure(
-        "Invalid request"
-    )
     assert await host.unread() == []
+
+
+@pytest.mark.parametrize("event", RELAYED)
+async def test_a_sender_that_is_claimed_is_ignored(meet: Meet, event: str) -> None:
+    place = await meet.place()
+    host = await meet.join(place, place.host)
+    guest = await meet.join(place)
+    await host.unread()
+    assert await guest.ask(event, {**payload(event, host.sid), "senderId": "forged"}) == OK
+    assert (await host.next(event))["senderId"] == guest.sid
 
 
 async def test_an_offer_follows_the_news_of_its_sender(meet: Meet) -> None:

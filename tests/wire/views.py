@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from itertools import combinations
+from typing import Any
 
 from tests.wire.clients import Client, Event
 from tests.wire.meeting import Meet, Person, Place, failure, joining, refused_join
@@ -57,6 +58,12 @@ class View:
             else:
                 assert (name, payload) == refused_join("Room is full")
         return self
+
+
+def replayed(acknowledged: dict[str, Any]) -> dict[str, Any]:
+    """A message as a replay has it, of which the sender's ack said this: without the picture."""
+    user = acknowledged["user"]
+    return {**acknowledged, "user": user and {key: user[key] for key in ("id", "name", "displayName")}}
 
 
 def agree(views: Iterable[View]) -> set[str]:

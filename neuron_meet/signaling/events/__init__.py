@@ -18,7 +18,6 @@ from neuron_meet.signaling.events.client import (
     LeaveRoom,
     LockRoom,
     MuteParticipant,
-    Name,
     Offer,
     RemoveParticipant,
     RoomOnly,
@@ -40,6 +39,7 @@ from neuron_meet.signaling.events.replies import (
     RoomJoinedAck,
     Success,
     Waiting,
+    event_and_ack,
 )
 from neuron_meet.signaling.events.server import (
     SERVER_EVENTS,
@@ -79,6 +79,8 @@ from neuron_meet.signaling.events.shapes import (
     MessageKind,
     ParticipantView,
     RoomSettingsView,
+    SentAuthor,
+    SentMessage,
     WaitingView,
     timestamp,
 )
@@ -113,7 +115,6 @@ __all__ = [
     "LockRoom",
     "MessageKind",
     "MuteParticipant",
-    "Name",
     "Offer",
     "OfferRelay",
     "ParticipantView",
@@ -128,6 +129,8 @@ __all__ = [
     "ScreenShareStarted",
     "ScreenShareStopped",
     "SendChatMessage",
+    "SentAuthor",
+    "SentMessage",
     "ServerDraining",
     "ServerPayload",
     "StartScreenShare",
@@ -151,5 +154,6 @@ __all__ = [
     "WaitingParticipantLeft",
     "WaitingRoom",
     "WaitingView",
+    "event_and_ack",
     "timestamp",
 ]

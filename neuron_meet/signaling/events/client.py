@@ -1,8 +1,8 @@
-"""What clients send. Unknown fields are refused (contract, Bad input)."""
+"""What clients send. Fields that are not declared here are ignored: front ends send more than they must."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from msgspec import Meta, Raw, Struct
 
@@ -11,12 +11,9 @@ from neuron_meet.signaling.events.replies import ChatAck, Failure, RoomJoinedAck
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 """A room's or socket's id. The bound only keeps nonsense out of memory and logs."""
 
-Name: TypeAlias = Annotated[str, Meta(max_length=1000)]
-"""A display name as typed; `names.clean_name` trims it to 1-50 characters."""
 
-
-class ClientPayload(Struct, forbid_unknown_fields=True, rename="camel"):
-    """Base of what a client sends. Unknown fields are refused (contract, Bad input)."""
+class ClientPayload(Struct, rename="camel"):
+    """Base of what a client sends."""
 
     event: ClassVar[str]
     replies: ClassVar[tuple[type[Struct], ...]] = (Success, Failure)
@@ -24,13 +21,13 @@ class ClientPayload(Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class JoinRoom(ClientPayload):
-    """Enter a room. `userId` is a hint that grants nothing: identity is the token's."""
+    """Enter a room. `userId` is a hint that grants nothing: identity is the token's. A name of any length is cut."""
 
     event = "join-room"
     replies = (RoomJoinedAck, Waiting, Failure)
     room_code: Annotated[str, Meta(max_length=128)]
-    user_id: str | None = None
-    display_name: Name | None = None
+    user_id: Any = None
+    display_name: str | None = None
 
 
 class RoomOnly(ClientPayload):
@@ -111,7 +108,7 @@ class SendChatMessage(ClientPayload):
     event = "chat-message"
     replies = (ChatAck, Failure)
     room_id: Id
-    content: str
+    content: str | None = None
 
 
 class TypingStart(RoomOnly):

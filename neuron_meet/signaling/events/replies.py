@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
-from neuron_meet.signaling.events.server import RoomJoined
-from neuron_meet.signaling.events.shapes import HistoryMessage
+from neuron_meet.signaling.events.server import EncodedPayload, RoomJoined
+from neuron_meet.signaling.events.shapes import SentMessage
 
 
 class Success(Struct, rename="camel"):
@@ -40,10 +41,19 @@ class RoomJoinedAck(RoomJoined, kw_only=True):
 class ChatAck(Struct, rename="camel"):
     """The acknowledgement of a chat message; `message.senderId` is the account's id or null."""
 
-    message: HistoryMessage
+    message: SentMessage
     success: Literal[True] = True
 
 
-Ack: TypeAlias = Struct
+Ack: TypeAlias = Struct | Raw
+"""An acknowledgement, or its JSON."""
+_encode = msgspec.json.Encoder().encode
+
+
+def event_and_ack(joined: RoomJoined) -> tuple[EncodedPayload, Raw]:
+    """The event of a join, and its acknowledgement (:class:`RoomJoinedAck`): what both say is encoded once."""
+    body = _encode(joined)
+    return EncodedPayload(joined.event, joined.volatile, body), Raw(body[:-1] + b',"success":true}')
+
 
 OK = Success()

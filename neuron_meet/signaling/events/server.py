@@ -27,7 +27,7 @@ class ServerPayload(Struct, rename="camel"):
 
 
 class EncodedPayload(Struct):
-    """A payload that another node has encoded: `body` is its JSON."""
+    """A payload that is encoded already, by another node or for more than one packet: `body` is its JSON."""
 
     event: str
     volatile: bool

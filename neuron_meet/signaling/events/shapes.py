@@ -50,7 +50,7 @@ class HistoryAuthor(Struct, rename="camel"):
 
 
 class HistoryMessage(Struct, rename="camel"):
-    """A message of the room as `room-joined` replays it and as a chat ack shows it; `senderId` is the account's id."""
+    """A message of the room as `room-joined` replays it; `senderId` is the account's id."""
 
     id: str
     sender_id: str | None
@@ -59,6 +59,27 @@ class HistoryMessage(Struct, rename="camel"):
     type: MessageKind
     timestamp: str
     user: HistoryAuthor | None
+
+
+class SentAuthor(Struct, rename="camel"):
+    """The account behind a message that was just stored."""
+
+    id: str
+    name: str
+    display_name: str | None
+    avatar_url: str | None
+
+
+class SentMessage(Struct, rename="camel"):
+    """A message that was just stored, as its sender's ack shows it; `senderId` is the account's id or null."""
+
+    id: str
+    sender_id: str | None
+    sender_name: str | None
+    content: str
+    type: MessageKind
+    timestamp: str
+    user: SentAuthor | None
 
 
 class ChatAuthor(Struct, rename="camel"):

@@ -15,6 +15,11 @@ PARKED_SECONDS = 120
 """How long what is sent to them is kept; how long they have where it is not known any more how long they had."""
 
 
+PICTURE_LEFT_OUT = ""
+"""The `avatar_url` of one whose account has a picture that is too large to be sent: null on the wire, where it is
+absent for one who has none."""
+
+
 class Participant(Struct, frozen=True, eq=False):
     """Somebody in a room now: who they are, and the state that late joiners must see.
 
@@ -48,6 +53,11 @@ class Participant(Struct, frozen=True, eq=False):
         """What this participant occupies: one account, one seat."""
         return seat_of(self.sid, self.user_id)
 
+    @property
+    def shown_picture(self) -> str | None:
+        """The address of their picture, where there is one that others are sent."""
+        return self.avatar_url or None
+
     def visitor(self) -> Visitor:
         """As the records of who is kept out know them."""
         return Visitor(self.sid, self.user_id, self.address, self.display_name)
@@ -63,7 +73,7 @@ class Participant(Struct, frozen=True, eq=False):
             is_video_off=self.is_video_off,
             is_screen_sharing=self.is_screen_sharing,
             is_hand_raised=self.is_hand_raised,
-            avatar_url=self.avatar_url or UNSET,
+            avatar_url=UNSET if self.avatar_url is None else self.shown_picture,
         )
 
     def listed(self) -> ListedParticipant:
@@ -78,7 +88,7 @@ class Participant(Struct, frozen=True, eq=False):
             is_video_off=self.is_video_off,
             is_screen_sharing=self.is_screen_sharing,
             is_hand_raised=self.is_hand_raised,
-            avatar_url=self.avatar_url or UNSET,
+            avatar_url=UNSET if self.avatar_url is None else self.shown_picture,
         )
 
 

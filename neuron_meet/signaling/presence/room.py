@@ -7,6 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace as msgspec_replace
 
@@ -18,7 +19,36 @@ from neuron_meet.signaling.presence.participant import Participant
 from neuron_meet.signaling.presence.waiter import Waiter
 
 REPLAYED_MESSAGES = 50
-"""How many messages a joiner gets (contract, Joining and leaving)."""
+"""How many messages a joiner gets at most (docs/protocol.md, "Joining")."""
+REPLAYED_BYTES = 256_000
+"""How many bytes of JSON those have at most: what a joiner on a slow connection, 1 MB/s, waits a quarter of a second
+for; twice, as the event and the acknowledgement carry it."""
+_MOST_BYTES_A_CHARACTER = 6
+"""A control character in JSON: `\\u0000`."""
+_MOST_BYTES_AROUND = 2_000
+"""What a message has beside its content: three names of 50 characters, ids of this server's or Prisma's, the rest."""
+_encode = msgspec.json.Encoder().encode
+
+
+def newest_that_fit(messages: list[HistoryMessage]) -> list[HistoryMessage]:
+    """Of messages in ascending order the newest that a replay has room for; one alone larger than that is left out."""
+    characters = sum(len(message.content) for message in messages)
+    if characters * _MOST_BYTES_A_CHARACTER + len(messages) * _MOST_BYTES_AROUND <= REPLAYED_BYTES:
+        return messages  # nearly always
+    fitting: list[HistoryMessage] = []
+    room = REPLAYED_BYTES
+    for message in reversed(messages):
+        if len(message.content) > REPLAYED_BYTES:  # a row of the former server's, of megabytes perhaps
+            continue
+        size = len(_encode(message)) + 1  # and a comma
+        if size > REPLAYED_BYTES:
+            continue
+        room -= size
+        if room < 0:
+            break
+        fitting.append(message)
+    fitting.reverse()
+    return fitting
 
 
 class Reservation(Struct, frozen=True, eq=False):
@@ -134,7 +164,7 @@ class LiveRoom:
         known = {message.id for message in stored}
         merged = stored + [message for message in self.recent if message.id not in known]
         merged.sort(key=lambda message: (message.timestamp, message.id))
-        return merged[-REPLAYED_MESSAGES:]
+        return newest_that_fit(merged[-REPLAYED_MESSAGES:])
 
     # -- rules
     def learn(self, rules: RoomRules, *, known_version: int) -> RoomRules:
