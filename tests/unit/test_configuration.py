@@ -178,6 +178,13 @@ BROKEN: list[tuple[dict[str, str], list[str]]] = [
             "For example: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318",
         ],
     ),
+    (
+        {"MAX_MESSAGE_LENGTH": "40001"},
+        [
+            "MAX_MESSAGE_LENGTH is '40001', which cannot be used: Input should be less than or equal to 40000. "
+            "For example: MAX_MESSAGE_LENGTH=4000",
+        ],
+    ),
     (  # everything at once: those that one variable can tell first, then the rules about several
         {
             "PORT": "x",

@@ -19,7 +19,8 @@ from setup.locked import PROJECT, npm_packages, python_licence, python_packages,
 from setup.supply import FOUND, LICENCES, UNREACHABLE, audit, audit_npm, judge_python
 
 PERMISSIVE = {
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Python-2.0", "Unlicense",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CNRI-Python", "ISC", "MIT", "MPL-2.0", "PSF-2.0",
+    "Python-2.0", "Unlicense",
 }  # fmt: skip
 LOCKS = ("requirements.lock", "requirements-node.lock", "requirements-supply.lock")
 

@@ -36,12 +36,12 @@ def newest_that_fit(messages: list[HistoryMessage]) -> list[HistoryMessage]:
     if characters * _MOST_BYTES_A_CHARACTER + len(messages) * _MOST_BYTES_AROUND <= REPLAYED_BYTES:
         return messages  # nearly always
     fitting: list[HistoryMessage] = []
-    room = REPLAYED_BYTES
+    room = most = REPLAYED_BYTES - 1  # the list's brackets, less the comma that the last one has not
     for message in reversed(messages):
-        if len(message.content) > REPLAYED_BYTES:  # a row of the former server's, of megabytes perhaps
+        if len(message.content) > most:  # a row of the former server's, of megabytes perhaps
             continue
         size = len(_encode(message)) + 1  # and a comma
-        if size > REPLAYED_BYTES:
+        if size > most:
             continue
         room -= size
         if room < 0:
