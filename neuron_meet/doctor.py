@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Literal
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.ice.allocation import NoAllocation, allocate, udp_address
 from neuron_meet.ice.servers import IceServers
+from neuron_meet.listening import listeners
 from neuron_meet.ops.stopping import NotServing, serving_process
 from neuron_meet.ops.tracing import try_receiver
 from neuron_meet.settings import Settings
@@ -268,10 +268,8 @@ class _Checkup:
 
 def _free(host: str, port: int, variable: str) -> str:
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
+        for each in listeners(host, port):
+            each.close()
     except OSError as error:
         raise ForeseenFailure(
             f"{variable} {port} on {host} cannot be used ({error.strerror}): "

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from neuron_meet import errors
+from neuron_meet.ceilings import AtOnce
 from neuron_meet.realtime.frames import Frame, websocket_text
 from neuron_meet.realtime.socket import EngineSocket
 from neuron_meet.realtime.websocket import Upgrade, WebSocket
@@ -55,6 +56,7 @@ class EngineServer(engineio.AsyncServer):
         allow_connection_from: Callable[[str], bool],
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
+        at_once: AtOnce,
         max_buffered_bytes: int,
         **options: Any,
     ) -> None:
@@ -68,6 +70,7 @@ class EngineServer(engineio.AsyncServer):
         self._allow_connection_from = allow_connection_from
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
+        self._at_once = at_once
         self._to_flush: list[EngineSocket] = []
         self.sockets: dict[str, EngineSocket] = {}
         self.slow_dropped = 0
@@ -125,6 +128,7 @@ class EngineServer(engineio.AsyncServer):
             return True
         named = {"HTTP_HOST": request.headers.get(hdrs.HOST, "")}
         named["HTTP_X_FORWARDED_HOST"] = ",".join(request.headers.getall(hdrs.X_FORWARDED_HOST, ()))
+        named["HTTP_FORWARDED"] = ",".join(request.headers.getall(hdrs.FORWARDED, ()))
         return self.cors_allowed_origins(origin, named)
 
     async def _open_websocket(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:
@@ -142,11 +146,11 @@ class EngineServer(engineio.AsyncServer):
     async def _refuse_connection(self, address: str, *, upgradable: bool) -> dict[str, Any] | None:
         """What is answered instead of a new connection; None where it is welcome."""
         if not self.draining:
-            if not self._allow_connection_from(address):
+            if not self._at_once.has_room(address) or not self._allow_connection_from(address):
                 return TOO_MANY
             if not upgradable:
                 return NO_UPGRADE
-            if not await self._allow_connection_anywhere(address):
+            if not await self._allow_connection_anywhere(address) or not self._at_once.has_room(address):
                 return TOO_MANY
         return DRAINING if self.draining else None
 
@@ -154,6 +158,7 @@ class EngineServer(engineio.AsyncServer):
         """A connection that begins now, and the OPEN packet that tells its client so."""
         sid = self.generate_id()
         socket = self.sockets[sid] = EngineSocket(self, sid, address)
+        self._at_once.take(address)
         opening = {
             "sid": sid,
             "upgrades": upgrades,
@@ -164,6 +169,11 @@ class EngineServer(engineio.AsyncServer):
         self.sink.opened(socket)
         socket.schedule_ping()
         return socket, b"0" + msgspec.json.encode(opening)
+
+    def forget(self, socket: EngineSocket) -> None:
+        """A connection is over. Called once for each."""
+        self.sockets.pop(socket.sid, None)
+        self._at_once.release(socket.address)
 
     async def _handle_connect(
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None

@@ -11,6 +11,7 @@ import socketio
 import structlog
 from aiohttp import web
 
+from neuron_meet.ceilings import AtOnce
 from neuron_meet.realtime.connecting import Connecting
 from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.engine import EngineServer
@@ -44,6 +45,7 @@ class MeetingServer(socketio.AsyncServer):
         allow_connection_from: Callable[[str], bool],
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
+        at_once: AtOnce,
         max_buffered_bytes: int,
         max_packet_bytes: int,
         ping_interval: float,
@@ -54,6 +56,7 @@ class MeetingServer(socketio.AsyncServer):
         self._allow_connection_from = allow_connection_from
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
+        self._at_once = at_once
         self._max_buffered_bytes = max_buffered_bytes
         super().__init__(
             async_mode="aiohttp",
@@ -291,6 +294,7 @@ class MeetingServer(socketio.AsyncServer):
                 allow_connection_from=self._allow_connection_from,
                 allow_connection_anywhere=self._allow_connection_anywhere,
                 client_address=self._client_address,
+                at_once=self._at_once,
                 max_buffered_bytes=self._max_buffered_bytes,
                 **options,
             )

@@ -245,7 +245,7 @@ class EngineSocket(AsyncSocket):
             self.write(CLOSE)
             self.flush()
         self.closed = self.closing = True
-        self.server.sockets.pop(self.sid, None)
+        self.server.forget(self)
         self.server.sink.ended(self, reason, clean=clean)
         if self.websocket is None:
             self.queue.put_nowait(None)  # ends the poll that is under way

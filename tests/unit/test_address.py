@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from neuron_meet.rest.address import client_address
+from neuron_meet.rest.address import ClientAddresses
 
 PROXY, OUTER, INSIDE = "10.0.0.1", "192.168.7.1", ("10.0.0.0/8", "192.168.7.1/32", "fd00::/8")
 
@@ -18,7 +18,7 @@ def address(peer: str | None, *forwarded: str, trusted: tuple[str, ...] = INSIDE
     # A real request whose peer is changed: on loopback all would come from 127.0.0.1.
     request = make_mocked_request("GET", "/", headers=headers).clone()  # type: ignore[arg-type]
     request = request.clone(remote=peer) if peer is not None else request
-    return client_address([ip_network(network) for network in trusted])(request)  # type: ignore[arg-type]
+    return ClientAddresses([ip_network(network) for network in trusted])(request)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

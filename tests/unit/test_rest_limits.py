@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from neuron_meet.errors import INVALID_CREDENTIALS, UNAVAILABLE, Refused, refuse
-from neuron_meet.rates import Rate, address_key
+from neuron_meet.rates import Bucket, Buckets, Counted, Rate, address_key, counted
 from neuron_meet.rest.limits import FailureLimit, RequestLimit, TooManyRequests
 from neuron_meet.rest.windows import WindowMemory
 
@@ -36,7 +36,7 @@ def clock() -> Clock:
 async def refused_for(limit: RequestLimit, key: str = "a") -> int | None:
     """Whole seconds until another try is worth it; None when this one was let through."""
     try:
-        await limit.take(key)
+        await limit.take(Counted(key))
     except TooManyRequests as refused:
         return refused.retry_after
     return None
@@ -57,7 +57,7 @@ async def test_so_many_in_a_moving_window(clock: Clock) -> None:
 async def test_what_is_refused_does_not_count(clock: Clock) -> None:
     limit = RequestLimit(THREE_A_MINUTE, clock)
     for _ in range(3):
-        await limit.take("a")
+        await limit.take(Counted("a"))
     for _ in range(100):
         clock.now += 0.5
         assert await refused_for(limit) is not None
@@ -71,7 +71,7 @@ async def test_no_rate_is_no_limit() -> None:
     failures = FailureLimit(None, INVALID_CREDENTIALS)
     for _ in range(1000):
         with pytest.raises(Refused) as refused:
-            async with failures.attempt("a"):
+            async with failures.attempt(Counted("a")):
                 raise Refused(INVALID_CREDENTIALS)
         assert not isinstance(refused.value, TooManyRequests)
 
@@ -79,7 +79,7 @@ async def test_no_rate_is_no_limit() -> None:
 async def fail(limit: FailureLimit, key: str = "a") -> bool:
     """Whether an attempt was let through, to fail."""
     try:
-        async with limit.attempt(key):
+        async with limit.attempt(Counted(key)):
             refuse(INVALID_CREDENTIALS)
     except TooManyRequests:
         return False
@@ -91,16 +91,16 @@ async def fail(limit: FailureLimit, key: str = "a") -> bool:
 async def test_only_failures_count(clock: Clock) -> None:
     limit = FailureLimit(THREE_A_MINUTE, INVALID_CREDENTIALS, clock)
     for _ in range(20):
-        async with limit.attempt("a"):
+        async with limit.attempt(Counted("a")):
             pass
         with pytest.raises(TimeoutError):
-            async with limit.attempt("a"):
+            async with limit.attempt(Counted("a")):
                 raise TimeoutError
         with pytest.raises(Refused):
-            async with limit.attempt("a"):
+            async with limit.attempt(Counted("a")):
                 raise Refused(UNAVAILABLE)
     assert [await fail(limit) for _ in range(5)] == [True] * 3 + [False] * 2
-    async with limit.attempt("b") as attempt:
+    async with limit.attempt(Counted("b")) as attempt:
         attempt.failed = True
     assert [await fail(limit, "b") for _ in range(3)] == [True] * 2 + [False]
     clock.now += 61
@@ -115,7 +115,7 @@ async def test_attempts_at_the_same_time_are_counted_exactly(clock: Clock) -> No
 
     async def attempt() -> None:
         nonlocal entered
-        async with limit.attempt("a"):
+        async with limit.attempt(Counted("a")):
             entered += 1
             await go.wait()
             raise Refused(INVALID_CREDENTIALS)
@@ -157,7 +157,7 @@ async def test_nothing_runs_behind() -> None:
     before = asyncio.all_tasks(), threading.active_count()
     limit = RequestLimit(THREE_A_MINUTE)
     for number in range(1000):
-        await limit.take(str(number))
+        await limit.take(Counted(str(number)))
         assert asyncio.all_tasks() == before[0]
     assert threading.active_count() == before[1]
 
