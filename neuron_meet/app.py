@@ -191,8 +191,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         if node is not None:
             await _join_cluster(stack, node, signaling, sockets, lease)
 
-        connections = Connections(_at_once(settings, addresses), addresses.is_proxy)
-        runner = BoundedRunner(api.application, connections, handle_signals=False, shutdown_timeout=2)
+        runner = _runner(api.application, settings, addresses)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(sockets.close_all)
@@ -291,6 +290,11 @@ async def _finish_writing(signaling: Signaling, patience: Patience) -> None:
     if left:
         log.warning("participant rows left open, the next start closes them", rows=left)
     await signaling.attendance.stop()
+
+
+def _runner(app: web.Application, settings: Settings, addresses: ClientAddresses) -> BoundedRunner:
+    connections = Connections(_at_once(settings, addresses), addresses.is_proxy)
+    return BoundedRunner(app, connections, handle_signals=False, shutdown_timeout=2)
 
 
 def _at_once(settings: Settings, addresses: ClientAddresses) -> AtOnce:

@@ -79,10 +79,10 @@ class Passwords:
         self._victim(widest(address))
 
     def close(self) -> None:
-        """Let go of the threads. Nothing can be hashed afterwards; what waits is refused."""
+        """Let go of the threads. Nothing can be hashed afterwards; what waits is cancelled."""
         for queue in self._queues.values():
             for job in queue:
-                _refuse(job)
+                job.begins.cancel()
         self._queues.clear()
         self._waiting = 0
         self._pool.shutdown(wait=False, cancel_futures=True)

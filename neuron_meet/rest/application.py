@@ -11,9 +11,9 @@ from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.malformed import keep_out_of_log
 from neuron_meet.rest.origins import Origins, add_headers, preflight_middleware
 from neuron_meet.rest.problems import problems_middleware
-from neuron_meet.rest.request_ids import request_ids
+from neuron_meet.rest.request_ids import add_request_id, request_ids
 from neuron_meet.rest.routing import Authenticate, Route, Serving, add_routes
-from neuron_meet.rest.turns import RequestTurns, until_answered
+from neuron_meet.rest.turns import RequestTurns
 from neuron_meet.rest.validation import BODY_LIMIT_BYTES
 from neuron_meet.settings import Settings
 
@@ -37,7 +37,6 @@ def build_application(
     origins = Origins(settings)
     app = web.Application(
         middlewares=[
-            until_answered,
             request_ids,
             preflight_middleware(origins),
             problems_middleware(unavailable),
@@ -45,6 +44,7 @@ def build_application(
         client_max_size=BODY_LIMIT_BYTES,
     )
     add_headers(app, origins)
+    app.on_response_prepare.append(add_request_id)
     addresses = addresses or ClientAddresses(settings.trusted_proxies)
     turns = RequestTurns(addresses.is_proxy, enabled=settings.rate_limit_enabled)
     add_routes(app, routes, Serving(authenticate, addresses, turns, in_background))

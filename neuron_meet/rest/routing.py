@@ -12,7 +12,7 @@ from aiohttp import HttpVersion11, web
 from pydantic import TypeAdapter
 
 from neuron_meet.errors import UNAUTHORIZED, Refusal, Refused
-from neuron_meet.rest.turns import RequestTurns
+from neuron_meet.rest.turns import Held, RequestTurns, sent
 from neuron_meet.rest.validation import Input, decode_body, decode_query, read_json
 
 InputT = TypeVar("InputT", bound=Input | None)
@@ -129,21 +129,22 @@ def _handler(route: Route[Any], serving: Serving) -> Callable[[web.Request], Awa
     in_background = route.method in ("GET", "POST") and not route.probe
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        with Held() as held:
+            return await sent(request, await answer(request, held))
+
+    async def answer(request: web.Request, held: Held) -> web.StreamResponse:
         # The former server's order: who calls (401), then what they send (400), then the rest.
         principal = None
         address = serving.address_of(request)
         if in_background:
             serving.in_background()
         if not route.probe:
-            await serving.turns.of_address(request, address)
+            await serving.turns.of_address(address, held)
         if route.access is Access.BEARER:
             principal = await serving.authenticate(bearer_token(request.headers.get("Authorization")))
-            await serving.turns.of_account(request, principal.id)
+            await serving.turns.of_account(principal.id, held)
         call = Call(
-            path=request.match_info,
-            input=await _input(route, request),
-            principal=principal,
-            address=address,
+            path=request.match_info, input=await _input(route, request), principal=principal, address=address
         )
         result = await route.handler(call)
         if isinstance(result, web.StreamResponse):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from neuron_meet.rates import address_key
 from neuron_meet.rest.limits import TooManyRequests
@@ -19,9 +19,6 @@ MOST_OF_ADDRESS, WAITING_OF_ADDRESS = 64, 512
 SENT_AT_ONCE = 65_536
 """An answer of up to so many bytes leaves at once; a longer one is under way until its client has taken it."""
 RETRY_AFTER_SECONDS = 1
-
-_HELD = "neuron_meet.turns"
-"""Under which a request has what is to be released when it is answered."""
 
 Release = Callable[[], None]
 
@@ -91,38 +88,44 @@ class RequestTurns:
         self._addresses = Turns(MOST_OF_ADDRESS, WAITING_OF_ADDRESS)
         self._accounts = Turns(MOST_OF_ACCOUNT, WAITING_OF_ACCOUNT)
 
-    async def of_address(self, request: web.Request, address: str) -> None:
-        """Wait for the address's turn, which ends when the request is answered. Raises :class:`TooManyRequests`."""
+    async def of_address(self, address: str, held: Held) -> None:
+        """Wait for a turn of the address. Raises :class:`TooManyRequests`."""
         if self._enabled and not self._is_proxy(address):
-            _hold(request, await self._addresses.take(address_key(address)))
+            held.add(await self._addresses.take(address_key(address)))
 
-    async def of_account(self, request: web.Request, account_id: str) -> None:
-        """Wait for the account's turn, in the same way."""
+    async def of_account(self, account_id: str, held: Held) -> None:
+        """Wait for a turn of the account. Raises :class:`TooManyRequests`."""
         if self._enabled:
-            _hold(request, await self._accounts.take(account_id))
+            held.add(await self._accounts.take(account_id))
 
 
-@web.middleware
-async def until_answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Ends the turns of a request when it is answered: a long answer when its client has taken it."""
-    held: list[Release] = []
-    request[_HELD] = held
-    try:
-        response = await handler(request)
-        if held and _is_long(request, response):
-            try:
-                await response.prepare(request)
-                await response.write_eof()
-            except ConnectionError:
-                pass  # aiohttp finds that out for itself, and says nothing of it
-        return response
-    finally:
-        for release in held:
+class Held:
+    """The turns of one request, for the length of a block."""
+
+    __slots__ = ("_releases",)
+
+    def __init__(self) -> None:
+        self._releases: list[Release] = []
+
+    def add(self, release: Release) -> None:
+        """One more, which ends with the block."""
+        self._releases.append(release)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for release in self._releases:
             release()
 
 
-def _hold(request: web.Request, release: Release) -> None:
-    request[_HELD].append(release)
+async def sent(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """The response; a long one when its client has taken it."""
+    if _is_long(request, response):
+        with suppress(ConnectionError):  # aiohttp finds that out for itself, and says nothing of it
+            await response.prepare(request)
+            await response.write_eof()
+    return response
 
 
 def _is_long(request: web.Request, response: web.StreamResponse) -> bool:
