@@ -17,6 +17,7 @@ _SUBSCRIBER_BITS = 64
 _WIDER = ((56, 4), (48, 16))
 """And at most a /48, which many providers and tunnels give to whoever asks; a /56 is what households get (RFC 6177 §2).
 Of each so many times as much is allowed as of a /64: what a customer has counts, and neighbours have room."""
+_OVERFLOW = "overflow "
 _OVERFLOW_KEYS = 256
 """What is counted together where a table is full. 256 times what one address may is far more than honest newcomers need
 meanwhile, and far less than tens of thousands of strangers would have each for themselves."""
@@ -106,7 +107,12 @@ _secret = os.urandom(16)
 def overflow_key(key: str) -> str:
     """Where `key` is counted while a table of keys is full: one of a few keys, which nobody can choose."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), key=_secret, digest_size=4).digest()
-    return f"overflow {int.from_bytes(digest) % _OVERFLOW_KEYS}"
+    return f"{_OVERFLOW}{int.from_bytes(digest) % _OVERFLOW_KEYS}"
+
+
+def is_overflow(key: str) -> bool:
+    """Whether it is one of those."""
+    return key.startswith(_OVERFLOW)
 
 
 class Bucket:

@@ -10,7 +10,7 @@ from typing import Protocol
 from limits.aio.storage import MemoryStorage
 
 from neuron_meet.errors import PresenceUnavailable
-from neuron_meet.rates import overflow_key
+from neuron_meet.rates import is_overflow, overflow_key
 
 MOST_KEYS = 50_000
 """Keys remembered at most, about 20 MB; beyond, those are forgotten whose windows are over."""
@@ -47,6 +47,8 @@ class WindowMemory(MemoryStorage):
         window = self._recent(key, now - expiry)
         if len(window) + amount > limit:
             return False
+        if key not in self._windows and len(self._windows) >= self._most_keys and not is_overflow(key):
+            del self._windows[next(iter(self._windows))]
         self._windows.pop(key, None)
         self._windows[key] = [*window, *[now] * amount]  # last, because just used
         return True
@@ -70,14 +72,11 @@ class WindowMemory(MemoryStorage):
         return count
 
     def _place(self, key: str, since: float) -> str:
-        """The key under which `key` is counted. Makes room for it, if it is new."""
-        if key in self._windows or len(self._windows) < self._most_keys:
+        """The key under which `key` is counted."""
+        windows = self._windows
+        if key in windows or len(windows) < self._most_keys or self._forgets:
             return key
-        oldest = next(iter(self._windows))
-        if not self._forgets and self._windows[oldest][-1] >= since:
-            return overflow_key(key)
-        del self._windows[oldest]
-        return key
+        return overflow_key(key) if windows[next(iter(windows))][-1] >= since else key
 
     def _recent(self, key: str, since: float) -> list[float]:
         """The entries of the key from `since` on, oldest first; a key without any is forgotten."""
