@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 LINE_BYTES = 32_768
 """Longest request line and longest header: tokens in a query, and cookies of others on the same domain, pass 8 kB."""
 HEAD_BYTES = 131_072
-"""A request's whole head: four such headers. Node.js takes 16 kB by default."""
+"""A request's whole head, as far as it comes in reads of its own: four such headers. Node.js takes 16 kB by default."""
 HEAD_SECONDS = 60.0
 """How long a new connection may take to its first request, as in nginx (`client_header_timeout`) and Node.js
 (`headersTimeout`)."""
@@ -60,10 +60,11 @@ class HttpConnection(RequestHandler):
         "_head_bytes",
         "address",
         "admitted",
+        "looked_at",
         "made_at",
         "stalled_at",
         "unread",
-        "unread_at_first",
+        "unread_then",
     )
 
     def __init__(self, manager: web.Server, book: Connections, **options: Any) -> None:
@@ -72,8 +73,12 @@ class HttpConnection(RequestHandler):
         self._head_bytes = 0
         self.address = ""
         self.admitted = False
-        self.made_at = self.stalled_at = 0.0
-        self.unread = self.unread_at_first = 0
+        self.made_at = 0.0
+        self.stalled_at = 0.0
+        """Since when its answer waits for its reader."""
+        self.unread = 0
+        self.looked_at, self.unread_then = 0.0, 0
+        """When it was looked at whether the answer is taken, and what was unread then."""
 
     @property
     def is_waiting(self) -> bool:
@@ -235,9 +240,9 @@ class Connections:
         if not connection.admitted:
             return
         self._stalled[connection] = None
-        connection.stalled_at = asyncio.get_running_loop().time()
-        connection.unread_at_first = connection.unsent()
-        self._measured(connection, connection.unread_at_first)
+        connection.stalled_at = connection.looked_at = asyncio.get_running_loop().time()
+        self._measured(connection, connection.unsent())
+        connection.unread_then = connection.unread
         self._bound_unread()
         self._sweep_soon()
 
@@ -298,10 +303,12 @@ class Connections:
         now = asyncio.get_running_loop().time()
         for connection in list(self._stalled):
             self._measured(connection, connection.unsent())
-            seconds = now - connection.stalled_at
-            taken = connection.unread_at_first - connection.unread
-            if seconds >= UNREAD_SECONDS and taken < seconds * SLOWEST_BYTES_A_SECOND:
+            seconds = now - connection.looked_at
+            if seconds < UNREAD_SECONDS:
+                continue
+            if connection.unread_then - connection.unread < seconds * SLOWEST_BYTES_A_SECOND:
                 self._cut_unread(connection)
+            connection.looked_at, connection.unread_then = now, connection.unread
         self._bound_unread()
         while self._new:
             connection = next(iter(self._new))

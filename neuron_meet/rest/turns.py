@@ -45,6 +45,11 @@ class Turns:
         """How many keys have something under way."""
         return len(self._busy)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return sum(map(len, self._waiting.values()))
+
     async def _wait(self, key: str) -> None:
         queue = self._waiting.setdefault(key, deque())
         if len(queue) >= self._most_waiting:
