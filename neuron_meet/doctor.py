@@ -16,6 +16,7 @@ from neuron_meet.failure import ForeseenFailure
 from neuron_meet.ice.allocation import NoAllocation, allocate, udp_address
 from neuron_meet.ice.servers import IceServers
 from neuron_meet.listening import listeners
+from neuron_meet.ops.configuration import UNNAMED_PROXIES
 from neuron_meet.ops.stopping import NotServing, serving_process
 from neuron_meet.ops.tracing import try_receiver
 from neuron_meet.settings import Settings
@@ -64,6 +65,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
     yield "TURN", checkup.turn
     yield "port", checkup.port
     yield "admin port", checkup.admin_port
+    yield "proxies", checkup.proxies
     yield "open files", checkup.files
     yield "data folder", checkup.folder
     yield "audit log", checkup.audit
@@ -225,6 +227,12 @@ class _Checkup:
         with suppress(NotServing):
             return f"process {serving_process(settings)} has it"
         return _free(settings.admin_host, settings.admin_port, "ADMIN_PORT")
+
+    async def proxies(self) -> str:
+        named = self._settings.trusted_proxies
+        if not named:
+            raise Skipped(UNNAMED_PROXIES)
+        return f"what {', '.join(map(str, named))} say of their clients' addresses is believed"
 
     async def files(self) -> str:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

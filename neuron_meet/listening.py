@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import Any
 
@@ -39,7 +40,10 @@ def listeners(host: str, port: int, *, backlog: int = BACKLOG) -> list[socket.so
 
 
 def _listener(family: int, place: tuple[Any, ...], backlog: int) -> socket.socket:
-    return socket.create_server(place, family=family, backlog=backlog)
+    try:
+        return socket.create_server(place, family=family, backlog=backlog)
+    except OSError as error:  # whose text names the address once more
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from None
 
 
 def _port(made: list[socket.socket]) -> int:

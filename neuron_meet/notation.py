@@ -18,6 +18,7 @@ from neuron_meet.rates import Rate
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?\s*$")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
+_A_PAIR = 2
 _BCRYPT_HASH = re.compile(r"^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
@@ -66,7 +67,8 @@ def _origin_parts(value: object) -> object:
 def _unquoted(text: str) -> str:
     """Without the quotation marks that `docker --env-file` and systemd's EnvironmentFile of some writers leave."""
     text = text.strip()
-    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text.count(text[0]) == _A_PAIR
+    return text[1:-1].strip() if quoted else text
 
 
 def _network_parts(value: object) -> object:

@@ -96,6 +96,11 @@ class MeetingServer(socketio.AsyncServer):
         return len(self.connections)
 
     @property
+    def refused_at_once(self) -> int:
+        """Connections refused because as many were there as may be, of an address or in all."""
+        return self._at_once.refused
+
+    @property
     def slow_dropped(self) -> int:
         """Clients dropped because they did not take what was sent."""
         return self.eio.slow_dropped
