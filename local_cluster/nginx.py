@@ -48,12 +48,19 @@ def configuration(nodes: Sequence[str], port: int) -> str:
 @asynccontextmanager
 async def nginx(folder: Path, nodes: Sequence[str], port: int) -> AsyncGenerator[asyncio.subprocess.Process]:
     """nginx on 127.0.0.1:`port` before `nodes` (`host:port`), as long as the block lasts. Raises NotStarted."""
+    async with nginx_with(folder, configuration(nodes, port), port) as process:
+        yield process
+
+
+@asynccontextmanager
+async def nginx_with(folder: Path, text: str, port: int) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """nginx with `text` in its `http` block, which has it listen on 127.0.0.1:`port`. Raises NotStarted."""
     program = find_nginx()
     if program is None:
         raise NotStarted(
             "There is no nginx. Debian, Ubuntu: apt-get install nginx. macOS: brew install nginx."
         )
-    (folder / "neuron-meet.conf").write_text(configuration(nodes, port))
+    (folder / "neuron-meet.conf").write_text(text)
     main = folder / "nginx.conf"
     main.write_text(_MAIN.format(folder=folder))
     process = await start(program, "-p", folder, "-e", folder / "nginx-error.log", "-c", main)

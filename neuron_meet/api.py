@@ -21,6 +21,7 @@ from neuron_meet.errors import ROOM_NOT_FOUND
 from neuron_meet.ice.routes import ice_routes
 from neuron_meet.ice.servers import IceServers
 from neuron_meet.ops.health import Health
+from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.application import build_application
 from neuron_meet.rest.limits import FailureLimit, Shared
 from neuron_meet.rest.routing import Route
@@ -31,6 +32,7 @@ from neuron_meet.settings import Settings
 from neuron_meet.store.assets import npm_package
 from neuron_meet.store.attendance import Attendance
 from neuron_meet.store.client import Database
+from neuron_meet.store.engine.pool import in_background
 from neuron_meet.store.errors import StoreError
 from neuron_meet.store.rooms import Rooms
 from neuron_meet.store.users import Users
@@ -54,13 +56,15 @@ def build_api(
     live: LiveRooms,
     health: Health,
     *,
+    addresses: ClientAddresses | None = None,
     audit: Audit = NOWHERE,
     shared: Shared | None = None,
 ) -> Api:
     """Everything under `/api`, and the front end: the built-in page, or the one in `CLIENT_DIST`.
 
     The application may get more routes (Socket.IO's) before it starts, and lets go of its threads at its cleanup.
-    `shared`: where limits are counted by all nodes. Raises :class:`~neuron_meet.web_client.ClientMissingError`.
+    `addresses`: from a request to its client's address (by TRUSTED_PROXIES unless given). `shared`: where limits are
+    counted by all nodes. Raises :class:`~neuron_meet.web_client.ClientMissingError`.
     """
     users = Users(database)
     attendance = Attendance(database)
@@ -94,6 +98,8 @@ def build_api(
         [*routes, *contract_routes(routes, npm_package("swagger-ui-dist"))],
         authenticate=identities.authenticate,
         unavailable=(StoreError,),
+        addresses=addresses,
+        in_background=in_background,
     )
     add_web_client(application, settings, npm_package("socket.io-client"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,16 +16,19 @@ from aiohttp import web
 from neuron_meet import __version__
 from neuron_meet.api import build_api
 from neuron_meet.audit import Audit
+from neuron_meet.ceilings import AtOnce
 from neuron_meet.chat.journal import Journal
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.ice.servers import IceServers
+from neuron_meet.listening import BACKLOG, listeners, url_of
 from neuron_meet.operating import Parts, operated
 from neuron_meet.ops.health import Health
 from neuron_meet.ops.logs import name_everywhere
 from neuron_meet.ops.stalls import StallWatch
 from neuron_meet.ops.tracing import traced
 from neuron_meet.realtime.server import MeetingServer
-from neuron_meet.rest.address import client_address
+from neuron_meet.rest.address import ClientAddresses
+from neuron_meet.rest.connections import BoundedRunner, Connections
 from neuron_meet.rest.origins import Origins
 from neuron_meet.rooms.removals import DENIED_SECONDS, Removals
 from neuron_meet.settings import Settings
@@ -59,6 +63,8 @@ DRAIN_SECONDS = 5.0
 MAX_BUFFERED_BYTES = 4_000_000
 """What may wait for one client that is slow to read: twice what a join is answered with at most, event and ack together
 (each 256 kB of messages, 100 participants with pictures of 4 kB, 200 who wait: 0.9 MB)."""
+KEPT_FILES = 128
+"""Of the files that the process may open, those for itself: database, Redis, logs, its children's pipes."""
 
 
 def max_buffered_bytes(settings: Settings) -> int:
@@ -171,9 +177,18 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         audit = Audit(settings.audit_log, instance if node else "")
         stack.callback(audit.close)
         shared = counts and counts.windows
-        api = build_api(settings, database, LiveMeetings(signaling), health, audit=audit, shared=shared)
+        addresses = ClientAddresses(settings.trusted_proxies)
+        api = build_api(
+            settings,
+            database,
+            LiveMeetings(signaling),
+            health,
+            addresses=addresses,
+            audit=audit,
+            shared=shared,
+        )
         limits = EventLimits(settings, counts)
-        sockets = _sockets(settings, Handshake(api.tokens), limits)
+        sockets = _sockets(settings, Handshake(api.tokens), limits, addresses)
         dispatcher = Dispatcher(signaling, limits, max_sdp_bytes=settings.max_payload_bytes, audit=audit)
         sockets.serve(dispatcher)
         signaling.deliver = signaling.deliver_here = sockets.deliver
@@ -182,7 +197,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         if node is not None:
             await _join_cluster(stack, node, signaling, sockets, lease)
 
-        runner = web.AppRunner(api.application, access_log=None, handle_signals=False, shutdown_timeout=2)
+        runner = _runner(api.application, settings, addresses)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(sockets.close_all)
@@ -283,12 +298,30 @@ async def _finish_writing(signaling: Signaling, patience: Patience) -> None:
     await signaling.attendance.stop()
 
 
-def _sockets(settings: Settings, handshake: Handshake, limits: EventLimits) -> MeetingServer:
+def _runner(app: web.Application, settings: Settings, addresses: ClientAddresses) -> BoundedRunner:
+    connections = Connections(_at_once(settings, addresses), addresses.is_proxy)
+    return BoundedRunner(app, connections, handle_signals=False, shutdown_timeout=2)
+
+
+def _at_once(settings: Settings, addresses: ClientAddresses) -> AtOnce:
+    """What there may be at once: of an address, and in all, as far as files may be opened."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.max_connections
+    if files != resource.RLIM_INFINITY:
+        most = max(1, min(most, files - KEPT_FILES))
+    each = settings.max_connections_address if settings.rate_limit_enabled else None
+    return AtOnce(each, most, addresses.is_proxy)
+
+
+def _sockets(
+    settings: Settings, handshake: Handshake, limits: EventLimits, addresses: ClientAddresses
+) -> MeetingServer:
     return MeetingServer(
         handshake=handshake,
         allow_connection_from=limits.allow_connection_from,
         allow_connection_anywhere=limits.allow_connection_anywhere,
-        client_address=client_address(settings.trusted_proxies),
+        client_address=addresses,
+        at_once=_at_once(settings, addresses),
         max_buffered_bytes=max_buffered_bytes(settings),
         max_packet_bytes=max(1_000_000, 4 * settings.max_payload_bytes),
         frame_rate=settings.limit_frames if settings.rate_limit_enabled else None,
@@ -300,16 +333,14 @@ def _sockets(settings: Settings, handshake: Handshake, limits: EventLimits) -> M
 
 
 async def _listen(runner: web.AppRunner, settings: Settings, listener: socket.socket | None) -> str:
-    if listener is not None:
-        await web.SockSite(runner, listener).start()
-        return f"http://{settings.bind_host}:{listener.getsockname()[1]}"
-    site = web.TCPSite(runner, settings.bind_host, settings.port)
+    host = settings.bind_host
     try:
-        await site.start()
+        sockets = listeners(host, settings.port) if listener is None else [listener]
     except OSError as error:
         raise PortTakenError(
-            f"Port {settings.port} on {settings.bind_host} cannot be used ({error.strerror}). "
+            f"Port {settings.port} on {host} cannot be used ({error.strerror}). "
             "Stop what listens there, or choose another with PORT or --port."
         ) from error
-    port = runner.addresses[0][1]
-    return f"http://{settings.bind_host}:{port}"
+    for each in sockets:
+        await web.SockSite(runner, each, backlog=BACKLOG).start()
+    return url_of(host, sockets[0].getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -16,6 +15,8 @@ from typing import Literal
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.ice.allocation import NoAllocation, allocate, udp_address
 from neuron_meet.ice.servers import IceServers
+from neuron_meet.listening import listeners
+from neuron_meet.ops.configuration import UNNAMED_PROXIES
 from neuron_meet.ops.stopping import NotServing, serving_process
 from neuron_meet.ops.tracing import try_receiver
 from neuron_meet.settings import Settings
@@ -64,6 +65,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
     yield "TURN", checkup.turn
     yield "port", checkup.port
     yield "admin port", checkup.admin_port
+    yield "proxies", checkup.proxies
     yield "open files", checkup.files
     yield "data folder", checkup.folder
     yield "audit log", checkup.audit
@@ -226,6 +228,12 @@ class _Checkup:
             return f"process {serving_process(settings)} has it"
         return _free(settings.admin_host, settings.admin_port, "ADMIN_PORT")
 
+    async def proxies(self) -> str:
+        named = self._settings.trusted_proxies
+        if not named:
+            raise Skipped(UNNAMED_PROXIES)
+        return f"what {', '.join(map(str, named))} say of their clients' addresses is believed"
+
     async def files(self) -> str:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != resource.RLIM_INFINITY and soft < FEWEST_FILES:
@@ -268,10 +276,8 @@ class _Checkup:
 
 def _free(host: str, port: int, variable: str) -> str:
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
+        for each in listeners(host, port):
+            each.close()
     except OSError as error:
         raise ForeseenFailure(
             f"{variable} {port} on {host} cannot be used ({error.strerror}): "

@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from neuron_meet.origin import write_origin
 from neuron_meet.rates import Rate
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?\s*$")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
+_A_PAIR = 2
 _BCRYPT_HASH = re.compile(r"^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
@@ -58,8 +60,15 @@ def _parts(value: object) -> object:
 
 def _origin_parts(value: object) -> object:
     if isinstance(value, str):
-        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return tuple(part for each in _unquoted(value).split(",") if (part := _unquoted(each)))
     return value
+
+
+def _unquoted(text: str) -> str:
+    """Without the quotation marks that `docker --env-file` and systemd's EnvironmentFile of some writers leave."""
+    text = text.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text.count(text[0]) == _A_PAIR
+    return text[1:-1].strip() if quoted else text
 
 
 def _network_parts(value: object) -> object:
@@ -73,12 +82,7 @@ def _lower(value: object) -> object:
 
 
 def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
-    for origin in value:
-        parts = urlsplit(origin)
-        bare = f"{parts.scheme}://{parts.netloc}"
-        if origin != "*" and (not parts.scheme or not parts.netloc or origin != bare):
-            raise ValueError(f"{origin!r} is no origin: scheme and host, without a path")
-    return value
+    return tuple(dict.fromkeys(write_origin(origin) for origin in value))
 
 
 def _stun(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,6 +98,8 @@ def _turn(value: str) -> str:
 
 
 def _host(value: str) -> str:
+    if value.startswith("[") and value.endswith("]") and ":" in value:  # as URLs have it
+        value = value[1:-1]
     if re.search(r"[\s/@]|:\d+$", value) and not _is_address(value):
         raise ValueError("must be an address or a name alone, without scheme or port")
     return value

@@ -164,6 +164,14 @@ class Settings(BaseSettings):
     limit_patience: RateSetting = _rate(
         "300 per minute", "refusals for going too fast before a socket is dropped"
     )
+    max_connections: int = Field(
+        20_000,
+        ge=1,
+        description="connections at once to one server, and Engine.IO sessions; fewer where fewer files may be open",
+    )
+    max_connections_address: int = Field(
+        2_000, ge=1, description="of them from one address (a company of 500 behind one NAT has up to 2,000)"
+    )
     max_open_rooms: int = Field(100, ge=1, description="active rooms that one account may host")
 
     # -- ICE

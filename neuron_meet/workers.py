@@ -22,6 +22,7 @@ import uvloop
 
 from neuron_meet import __version__
 from neuron_meet.app import PortTakenError, running
+from neuron_meet.listening import listeners, url_of
 from neuron_meet.ops.drain import pid_file
 from neuron_meet.ops.logs import configure_logs, name_everywhere
 from neuron_meet.ops.stopping import MORE_SECONDS
@@ -31,7 +32,6 @@ from neuron_meet.store.provision import provide
 
 log = structlog.get_logger(__name__)
 
-BACKLOG = 1024
 READY = b"."
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
@@ -87,7 +87,7 @@ async def _supervise(settings: Settings, count: int) -> int:
     provisioned = await provide(settings)
     try:
         with _listening(settings) as listener, pid_file(settings):
-            url = f"http://{settings.bind_host}:{listener.getsockname()[1]}"
+            url = url_of(settings.bind_host, listener.getsockname()[1])
             crew = Crew(listener, count, _environment(settings, provisioned.url))
             code = await crew.serve(url, told.first, told.second, settings.drain_seconds + MORE_SECONDS)
     finally:
@@ -99,13 +99,15 @@ async def _supervise(settings: Settings, count: int) -> int:
 def _listening(settings: Settings) -> socket.socket:
     host = settings.bind_host
     try:
-        family = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, settings.port), family=family, backlog=BACKLOG)
+        first, *others = listeners(host, settings.port)
     except OSError as error:
         raise PortTakenError(
             f"Port {settings.port} on {host} cannot be used ({error.strerror}). "
             "Stop what listens there, or choose another with PORT or --port."
         ) from error
+    for each in others:  # a worker inherits one
+        each.close()
+    return first
 
 
 def _environment(settings: Settings, database_url: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from neuron_meet.errors import INVALID_CREDENTIALS
-from neuron_meet.rates import Rate, address_key
+from neuron_meet.rates import Counted, Rate, address_key, counted
 from neuron_meet.rest.limits import FailureLimit, RequestLimit, Shared, TooManyRequests
 from neuron_meet.settings import Settings
 
@@ -31,8 +31,8 @@ class SignInLimits:
     ) -> None:
         enabled = settings.rate_limit_enabled
 
-        def limit(rate: Rate, name: str) -> RequestLimit:
-            return RequestLimit(rate if enabled else None, clock, shared and shared(name))
+        def limit(rate: Rate, name: str, *, forgets: bool = False) -> RequestLimit:
+            return RequestLimit(rate if enabled else None, clock, shared and shared(name), forgets=forgets)
 
         self._registrations = limit(settings.limit_register_address, "registrations")
         self._sign_ins = limit(settings.limit_login_address, "sign-ins")
@@ -42,19 +42,19 @@ class SignInLimits:
             clock,
             shared and shared("failed-sign-ins"),
         )
-        self._places = limit(KNOWN_PLACE, "places")
+        self._places = limit(KNOWN_PLACE, "places", forgets=True)
 
     async def before_registration(self, address: str) -> None:
         """Look, and count nothing, before what was sent is read. Raises TooManyRequests."""
-        await self._registrations.refuse_if_full(address_key(address))
+        await self._registrations.refuse_if_full(*counted(address))
 
     async def before_sign_in(self, address: str) -> None:
         """Look, and count nothing, before what was sent is read. Raises TooManyRequests."""
-        await self._sign_ins.refuse_if_full(address_key(address))
+        await self._sign_ins.refuse_if_full(*counted(address))
 
     async def register(self, address: str) -> None:
         """Count a registration from the client's address. Raises TooManyRequests."""
-        await self._registrations.take(address_key(address))
+        await self._registrations.take(*counted(address))
 
     @asynccontextmanager
     async def sign_in(self, email: str, address: str) -> AsyncGenerator[None]:
@@ -62,9 +62,9 @@ class SignInLimits:
 
         Raises TooManyRequests instead of entering it.
         """
-        await self._sign_ins.take(address_key(address))
-        account = _account_key(email)
-        place = f"{account} {address_key(address)}"
+        await self._sign_ins.take(*counted(address))
+        account = Counted(_account_key(email))
+        place = Counted(f"{account.key} {address_key(address)}")
         at_home = not await self._places.has_room(place)
         async with self._failures.attempt(place if at_home else account):
             yield

@@ -69,11 +69,11 @@ class Accounts:
 
     async def _register(self, email: str, password: str, display_name: str, client: str) -> Account:
         await self.limits.register(client)
-        self._passwords.refuse_if_full()
+        self._passwords.refuse_if_full(client)
         stored = email.lower()
         if await self._users.credentials_in_any_case(stored) is not None:
             raise Refused(EMAIL_TAKEN)
-        password_hash = await self._passwords.hash(password)
+        password_hash = await self._passwords.hash(password, client)
         try:
             return await self._users.create(
                 email=stored, display_name=display_name, password_hash=password_hash
@@ -92,7 +92,7 @@ class Accounts:
         try:
             with self._recorded("login", email, client) as record:
                 async with self.limits.sign_in(email, client):
-                    record.account = await self._verified(email, password)
+                    record.account = await self._verified(email, password, client)
         except Refused as refused:
             if refused.refusal == INVALID_CREDENTIALS:
                 await asyncio.sleep(begun + REFUSAL_SECONDS - clock())
@@ -113,25 +113,27 @@ class Accounts:
             actor = record.account.id if record.account else None
             self._audit.record(action, outcome=outcome, actor=actor, subject=email, address=client)
 
-    async def _verified(self, email: str, password: str) -> Account:
+    async def _verified(self, email: str, password: str, client: str) -> Account:
         """The account that both fit. Raises :class:`Refused` (`INVALID_CREDENTIALS`)."""
-        self._passwords.refuse_if_full()
+        self._passwords.refuse_if_full(client)
         known = await self._users.credentials(email)
         if known is not None:
-            matches = await self._passwords.verify(password, known.password_hash)
+            matches = await self._passwords.verify(password, known.password_hash, client)
         else:
-            known, matches = await self._login_in_any_case(email, password)
+            known, matches = await self._login_in_any_case(email, password, client)
         if known is None or not matches:
             raise Refused(INVALID_CREDENTIALS)
         return known.account
 
-    async def _login_in_any_case(self, email: str, password: str) -> tuple[Credentials | None, bool]:
+    async def _login_in_any_case(
+        self, email: str, password: str, client: str
+    ) -> tuple[Credentials | None, bool]:
         """Look for another casing of the address while a hash is computed for the clock's sake alone.
 
         An address that is not there takes one hash, as a known one does, however much else goes on. One that is
         there does not wait for the idle hash but starts its own.
         """
-        idle = asyncio.ensure_future(self._passwords.verify_nobody(password))
+        idle = asyncio.ensure_future(self._passwords.verify_nobody(password, client))
         try:
             known = await self._users.credentials_in_any_case(email)
             if known is None:
@@ -139,7 +141,7 @@ class Accounts:
         finally:
             if not idle.cancel() and not idle.cancelled():
                 idle.exception()  # seen: asyncio would report it as forgotten
-        return known, await self._passwords.verify(password, known.password_hash)
+        return known, await self._passwords.verify(password, known.password_hash, client)
 
     def _sign_in(self, account: Account) -> SignedIn:
         return SignedIn(account, self._tokens.issue(account.id, account.email))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from neuron_meet.failure import ForeseenFailure
+from neuron_meet.listening import url_of
 from neuron_meet.settings import Settings
 
 ANSWER_SECONDS = 10
@@ -21,11 +22,10 @@ async def told_a_server(settings: Settings, path: str, what: str) -> bool:
     from aiohttp import ClientConnectionError, ClientSession, ClientTimeout  # noqa: PLC0415
 
     headers = {"Authorization": f"Bearer {settings.admin_token.get_secret_value()}"}
-    host = f"[{settings.admin_host}]" if ":" in settings.admin_host else settings.admin_host
     try:
         async with (
             ClientSession(headers=headers, timeout=ClientTimeout(ANSWER_SECONDS)) as session,
-            session.post(f"http://{host}:{settings.admin_port}{path}") as response,
+            session.post(url_of(settings.admin_host, settings.admin_port) + path) as response,
         ):
             answer: Any = await response.json()
     except (ClientConnectionError, TimeoutError):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from neuron_meet import __version__
-from neuron_meet.errors import UNAUTHORIZED, UNAVAILABLE, Refusal
+from neuron_meet.errors import TOO_MANY_REQUESTS, UNAUTHORIZED, UNAVAILABLE, Refusal
 from neuron_meet.rest.routing import Access, Route
 from neuron_meet.rest.validation import Input
 
@@ -139,6 +139,8 @@ def _failures(route: Route[Any]) -> dict[str, Any]:
     if route.access is Access.BEARER:
         refusals.append(UNAUTHORIZED)
     refusals.append(UNAVAILABLE)
+    if not route.probe and TOO_MANY_REQUESTS not in refusals:
+        refusals.append(TOO_MANY_REQUESTS)
     by_status: dict[int, list[Refusal]] = defaultdict(list)
     for refusal in refusals:
         by_status[refusal.status].append(refusal)

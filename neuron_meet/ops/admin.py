@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from neuron_meet.failure import ForeseenFailure
+from neuron_meet.listening import listeners, url_of
 from neuron_meet.ops.metrics import Metrics
 from neuron_meet.rest.problems import SOCKET_IO_PREFIX, problem_response, problems_middleware
 from neuron_meet.settings import Settings
@@ -64,13 +65,15 @@ async def admin_server(
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, settings.admin_host, settings.admin_port).start()
+            sockets = listeners(settings.admin_host, settings.admin_port)
         except OSError as error:
             raise AdminPortTaken(
                 f"Port {settings.admin_port} on {settings.admin_host} cannot be used ({error.strerror}). "
                 "Stop what listens there, or choose another with ADMIN_PORT."
             ) from error
-        url = f"http://{settings.admin_host}:{runner.addresses[0][1]}"
+        for each in sockets:
+            await web.SockSite(runner, each).start()
+        url = url_of(settings.admin_host, sockets[0].getsockname()[1])
         log.info("admin address", url=url, token=token is not None)
         yield url
     finally:

@@ -17,6 +17,11 @@ LONGEST_SHOWN = 80
 ALIKE = 0.85
 """From here on a name is taken for a misspelt variable of ours: `DATABSE_URL` is 0.95, `DATABASE_HOST` 0.75."""
 
+UNNAMED_PROXIES = (
+    "TRUSTED_PROXIES is not set: behind a proxy all clients share one address and its limits. Name the proxy's address "
+    "there; nothing is to be done where clients connect to this server itself."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -60,7 +65,8 @@ def read_configuration(given: Mapping[str, Any] | None = None) -> Configuration:
         for name in Settings.model_fields
     ]
     problems = [_sentence(name, raw.get(name), problem) for name, problem in broken.items()]
-    return Configuration(settings, entries, [*problems, *together], _misspelt({*environment, *file}))
+    warnings = [*_misspelt({*environment, *file}), *_unnamed_proxies(settings)]
+    return Configuration(settings, entries, [*problems, *together], warnings)
 
 
 def effective(settings: Settings) -> dict[str, str]:
@@ -149,6 +155,12 @@ def _source(name: str, given: Mapping[str, Any], *sources: Mapping[str, str]) ->
         (said for said, source in zip(("environment", ".env"), sources, strict=True) if name in source),
         "default",
     )
+
+
+def _unnamed_proxies(settings: Settings | None) -> list[str]:
+    if settings is None or not settings.production or settings.trusted_proxies:
+        return []
+    return [UNNAMED_PROXIES]
 
 
 def _misspelt(names: set[str]) -> list[str]:

@@ -50,6 +50,7 @@ class Health:
         self._checks = dict(checks)
         self._deadline_seconds = deadline_seconds
         self._started = time.monotonic()
+        self._asking: asyncio.Future[dict[str, Literal["up", "down"]]] | None = None
 
     @property
     def uptime_seconds(self) -> int:
@@ -57,7 +58,19 @@ class Health:
         return int(time.monotonic() - self._started)
 
     async def dependencies(self) -> dict[str, Literal["up", "down"]]:
-        """Each dependency's state, asked for now, all at the same time."""
+        """Each dependency's state, asked for now, all at the same time.
+
+        Who asks meanwhile gets the same answer: anybody may ask, and as often as they like.
+        """
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._ask())
+            self._asking.add_done_callback(self._asked)
+        return dict(await asyncio.shield(self._asking))
+
+    def _asked(self, _asking: object) -> None:
+        self._asking = None
+
+    async def _ask(self) -> dict[str, Literal["up", "down"]]:
         states = await asyncio.gather(*(self._state(name, check) for name, check in self._checks.items()))
         return dict(zip(self._checks, states, strict=True))
 
@@ -74,7 +87,7 @@ class Health:
     def routes(self) -> list[Route[Any]]:
         """`/api`, `/api/health` and `/api/ready`."""
         greeting: list[Route[Any]] = [
-            Route(method="GET", path=path, summary="A sign of life", handler=_greet, output=str)
+            Route(method="GET", path=path, summary="A sign of life", handler=_greet, output=str, probe=True)
             for path in ("/api", "/api/")
         ]
         return [
@@ -85,6 +98,7 @@ class Health:
                 summary="Liveness: 200 while the process can serve, 503 while it is draining",
                 handler=self._answer_health,
                 output=Alive,
+                probe=True,
             ),
             Route(
                 method="GET",
@@ -92,6 +106,7 @@ class Health:
                 summary="Readiness: 200 when every dependency works, else 503 with those that do not",
                 handler=self._answer_ready,
                 output=Ready,
+                probe=True,
             ),
         ]
 

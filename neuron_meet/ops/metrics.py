@@ -93,6 +93,7 @@ class Metrics:
         limited = {
             ("event",): sum(n for (_, code), n in refusals.items() if code in TOO_FAST),
             ("connection",): self._observed.limits.refused_connections,
+            ("at once",): self._observed.sockets.refused_at_once,
         }
         yield _counter("rate_limited", "Refused for going too fast.", limited, "kind")
         waited = {(name,): times for name, times in dispatcher.durations.items()}

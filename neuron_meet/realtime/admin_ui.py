@@ -27,7 +27,8 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from neuron_meet.audit import Audit
 from neuron_meet.failure import place
-from neuron_meet.rates import Buckets, Rate, address_key
+from neuron_meet.origin import OriginList
+from neuron_meet.rates import Buckets, Rate
 from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.server import MeetingServer
 from neuron_meet.signaling.presence.interface import Presence
@@ -78,7 +79,7 @@ class AdminUi:
         self._server: Any = socketio.AsyncServer(
             async_mode="aiohttp",
             namespaces=[NAMESPACE],
-            cors_allowed_origins=list(access.origins) or None,  # an empty list would be anybody
+            cors_allowed_origins=OriginList(access.origins).__contains__ if access.origins else None,
             max_http_buffer_size=LARGEST_PACKET_BYTES,
         )
         self._server.on("connect", self._connect, namespace=NAMESPACE)
@@ -103,7 +104,7 @@ class AdminUi:
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
         address = environ["aiohttp.request"].remote or ""
-        if not self._tries.take(address_key(address)):
+        if not self._tries.take(address):
             raise Refusal("too many tries")
         if not await self._knows(auth):
             log.warning("admin refused", path=NAMESPACE, address=address)

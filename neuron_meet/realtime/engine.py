@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from neuron_meet import errors
+from neuron_meet.ceilings import AtOnce
 from neuron_meet.rates import Rate
 from neuron_meet.realtime.frames import Frame, websocket_text
 from neuron_meet.realtime.socket import EngineSocket
@@ -56,6 +57,7 @@ class EngineServer(engineio.AsyncServer):
         allow_connection_from: Callable[[str], bool],
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
+        at_once: AtOnce,
         max_buffered_bytes: int,
         frame_rate: Rate | None,
         **options: Any,
@@ -72,6 +74,8 @@ class EngineServer(engineio.AsyncServer):
         self._allow_connection_from = allow_connection_from
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
+        self.at_once = at_once
+        """Connections and upgrades that are there, by address and in all."""
         self._to_flush: list[EngineSocket] = []
         self.sockets: dict[str, EngineSocket] = {}
         self.slow_dropped = 0
@@ -140,6 +144,7 @@ class EngineServer(engineio.AsyncServer):
             return True
         named = {"HTTP_HOST": request.headers.get(hdrs.HOST, "")}
         named["HTTP_X_FORWARDED_HOST"] = ",".join(request.headers.getall(hdrs.X_FORWARDED_HOST, ()))
+        named["HTTP_FORWARDED"] = ",".join(request.headers.getall(hdrs.FORWARDED, ()))
         return self.cors_allowed_origins(origin, named)
 
     async def _open_websocket(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:
@@ -157,11 +162,11 @@ class EngineServer(engineio.AsyncServer):
     async def _refuse_connection(self, address: str, *, upgradable: bool) -> dict[str, Any] | None:
         """What is answered instead of a new connection; None where it is welcome."""
         if not self.draining:
-            if not self._allow_connection_from(address):
+            if not self.at_once.has_room(address) or not self._allow_connection_from(address):
                 return TOO_MANY
             if not upgradable:
                 return NO_UPGRADE
-            if not await self._allow_connection_anywhere(address):
+            if not await self._allow_connection_anywhere(address) or not self.at_once.has_room(address):
                 return TOO_MANY
         return DRAINING if self.draining else None
 
@@ -169,6 +174,7 @@ class EngineServer(engineio.AsyncServer):
         """A connection that begins now, and the OPEN packet that tells its client so."""
         sid = self.generate_id()
         socket = self.sockets[sid] = EngineSocket(self, sid, address)
+        self.at_once.take(address)
         opening = {
             "sid": sid,
             "upgrades": upgrades,
@@ -179,6 +185,15 @@ class EngineServer(engineio.AsyncServer):
         self.sink.opened(socket)
         socket.schedule_ping()
         return socket, b"0" + msgspec.json.encode(opening)
+
+    def refuse_upgrade(self, socket: EngineSocket) -> dict[str, Any] | None:
+        """What is answered instead of an upgrade, which is one more connection; None where there is room."""
+        return None if self.at_once.has_room(socket.address) else TOO_MANY
+
+    def forget(self, socket: EngineSocket) -> None:
+        """A connection is over. Called once for each."""
+        self.sockets.pop(socket.sid, None)
+        self.at_once.release(socket.address)
 
     async def _handle_connect(
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None

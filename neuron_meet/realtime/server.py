@@ -11,6 +11,7 @@ import socketio
 import structlog
 from aiohttp import web
 
+from neuron_meet.ceilings import AtOnce
 from neuron_meet.rates import Rate
 from neuron_meet.realtime.connecting import Connecting
 from neuron_meet.realtime.connection import Connection
@@ -48,6 +49,7 @@ class MeetingServer(socketio.AsyncServer):
         allow_connection_from: Callable[[str], bool],
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
+        at_once: AtOnce,
         max_buffered_bytes: int,
         max_packet_bytes: int,
         frame_rate: Rate | None,
@@ -59,6 +61,7 @@ class MeetingServer(socketio.AsyncServer):
         self._allow_connection_from = allow_connection_from
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
+        self._at_once = at_once
         self._max_buffered_bytes = max_buffered_bytes
         self._frame_rate = frame_rate
         super().__init__(
@@ -97,6 +100,11 @@ class MeetingServer(socketio.AsyncServer):
     def connection_count(self) -> int:
         """Sockets connected now."""
         return len(self.connections)
+
+    @property
+    def refused_at_once(self) -> int:
+        """Connections refused because as many were there as may be, of an address or in all."""
+        return self._at_once.refused
 
     @property
     def slow_dropped(self) -> int:
@@ -307,6 +315,7 @@ class MeetingServer(socketio.AsyncServer):
                 allow_connection_from=self._allow_connection_from,
                 allow_connection_anywhere=self._allow_connection_anywhere,
                 client_address=self._client_address,
+                at_once=self._at_once,
                 max_buffered_bytes=self._max_buffered_bytes,
                 frame_rate=self._frame_rate,
                 **options,

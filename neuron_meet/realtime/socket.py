@@ -159,6 +159,8 @@ class EngineSocket(AsyncSocket):
         if _asks_for_websocket(environ):
             if self._upgrade is not None or self.upgraded or self.closed:
                 return self.server.refuse("Upgrade already under way")
+            if (refusal := self.server.refuse_upgrade(self)) is not None:
+                return refusal
             return await self._upgrade_websocket(environ)
         if self.upgrading or self.upgraded:
             return [packet.Packet(packet.NOOP)]
@@ -352,12 +354,13 @@ class EngineSocket(AsyncSocket):
             reason = self.server.reason.CLIENT_DISCONNECT if clean else self.server.reason.TRANSPORT_CLOSE
             self.end(reason, clean=clean)
         elif self._upgrade is ws:
-            self._upgrade = None
+            self._upgrade_over()
             self.upgrading = False  # the connection stays on polling
 
     def _start_upgrade(self, ws: WebSocket) -> None:
         """The probe handshake from polling to websocket: `2probe`, `3probe`, `5`."""
         self._upgrade = ws
+        self.server.at_once.take(self.address)
         deadline = asyncio.get_running_loop().call_later(self.server.ping_timeout, ws.abort)
 
         def probed(data: bytes) -> None:
@@ -372,12 +375,16 @@ class EngineSocket(AsyncSocket):
         def decided(data: bytes) -> None:
             deadline.cancel()
             if data == b"5" and not self.closed:
-                self._upgrade = None
+                self._upgrade_over()
                 self._carry_by(ws)
             else:
                 ws.close()
 
         ws.start(self, probed)
+
+    def _upgrade_over(self) -> None:
+        self._upgrade = None
+        self.server.at_once.release(self.address)
 
     def _carry_by(self, ws: WebSocket) -> None:
         """From now on packets go over this websocket, those that wait first."""
@@ -415,7 +422,7 @@ class EngineSocket(AsyncSocket):
             self.write(CLOSE)
             self.flush()
         self.closed = self.closing = True
-        self.server.sockets.pop(self.sid, None)
+        self.server.forget(self)
         self.server.sink.ended(self, reason, clean=clean)
         if self._upgrade is not None:
             self._upgrade.abort()

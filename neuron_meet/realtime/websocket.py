@@ -13,11 +13,12 @@ Replaces things of `engineio.async_drivers.aiohttp.WebSocket` (python-engineio 4
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, hdrs, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from neuron_meet.failure import place
@@ -53,6 +54,9 @@ PONG_BACKLOG_BYTES = 65_536
 _MORE = (False, b"")
 """What aiohttp's parsers return: not at the end, nothing left over."""
 _MASKED = 0x80
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+"""RFC 9110 §5.6.2; no client's header is written into an answer otherwise."""
 
 
 class _Message(Protocol):
@@ -351,7 +355,7 @@ class Upgrade(web.WebSocketResponse[bool]):
 
     def __init__(self, request: web.Request) -> None:
         """Raises web.HTTPBadRequest where the request is no websocket handshake (RFC 6455 §4.2.1)."""
-        super().__init__(compress=False, decode_text=False, autoping=False)
+        super().__init__(compress=False, decode_text=False, autoping=False, protocols=_first_offered(request))
         headers = self._handshake(request)[0]
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.head = f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode()
@@ -363,3 +367,12 @@ class Upgrade(web.WebSocketResponse[bool]):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing is left to be written: the websocket is closed."""
+
+
+def _first_offered(request: web.Request) -> tuple[str, ...]:
+    """The subprotocol that is chosen: browsers fail a connection that asked for some and was given none. The first
+    one, as the JavaScript server's `ws` does; there is one protocol here, by whatever name.
+    """
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
+    first = offered.partition(",")[0].strip() if offered else ""
+    return (first,) if _TOKEN.fullmatch(first) else ()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import web
 
-from neuron_meet.rest.address import client_address
+from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.malformed import keep_out_of_log
 from neuron_meet.rest.origins import Origins, add_headers, preflight_middleware
 from neuron_meet.rest.problems import problems_middleware
-from neuron_meet.rest.request_ids import request_ids
-from neuron_meet.rest.routing import Authenticate, Route, add_routes
+from neuron_meet.rest.request_ids import add_request_id, request_ids
+from neuron_meet.rest.routing import Authenticate, Route, Serving, add_routes
+from neuron_meet.rest.turns import RequestTurns
 from neuron_meet.rest.validation import BODY_LIMIT_BYTES
 from neuron_meet.settings import Settings
 
@@ -23,18 +24,28 @@ def build_application(
     *,
     authenticate: Authenticate,
     unavailable: tuple[type[Exception], ...],
+    addresses: ClientAddresses | None = None,
+    in_background: Callable[[], None] = lambda: None,
 ) -> web.Application:
     """An application that answers `routes`, with CORS, security headers and the contract's error bodies.
 
     `unavailable`: exceptions that mean that a dependency is away (answered with 503). Other handlers, such as
-    Socket.IO's under `/socket.io/`, may be added before it is started; that path is left alone.
+    Socket.IO's under `/socket.io/`, may be added before it is started; that path is left alone. `addresses` and
+    `in_background`: as in :class:`~neuron_meet.rest.routing.Serving`.
     """
     keep_out_of_log()
     origins = Origins(settings)
     app = web.Application(
-        middlewares=[request_ids, preflight_middleware(origins), problems_middleware(unavailable)],
+        middlewares=[
+            request_ids,
+            preflight_middleware(origins),
+            problems_middleware(unavailable),
+        ],
         client_max_size=BODY_LIMIT_BYTES,
     )
     add_headers(app, origins)
-    add_routes(app, routes, authenticate, client_address(settings.trusted_proxies))
+    app.on_response_prepare.append(add_request_id)
+    addresses = addresses or ClientAddresses(settings.trusted_proxies)
+    turns = RequestTurns(addresses.is_proxy, enabled=settings.rate_limit_enabled)
+    add_routes(app, routes, Serving(authenticate, addresses, turns, in_background))
     return app

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from neuron_meet.origin import OriginList, is_own_page
 from neuron_meet.rest.problems import SOCKET_IO_PREFIX, is_api
 from neuron_meet.settings import Settings
 
@@ -28,21 +28,19 @@ class Origins:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._listed = frozenset(origin.lower() for origin in settings.cors_origins)
-        self._any = "*" in self._listed or (not self._listed and not settings.production)
+        self._listed = OriginList(settings.cors_origins)
+        self._any = self._listed.any or (not settings.cors_origins and not settings.production)
 
     def allow(self, origin: str) -> bool:
         """Whether pages of `origin` may read responses."""
-        return self._any or origin.lower() in self._listed
+        return self._any or origin in self._listed
 
     def allow_connection(self, origin: str | None, environ: Mapping[str, str]) -> bool:
-        """Whether pages of `origin` may open a Socket.IO connection; `environ` names the server (WSGI's `HTTP_HOST`
-        and `HTTP_X_FORWARDED_HOST`), whose own pages always may. None: no page at all, or the same origin's GET.
+        """Whether pages of `origin` may open a Socket.IO connection; `environ` names the server (WSGI's `HTTP_HOST`,
+        `HTTP_X_FORWARDED_HOST`, `HTTP_FORWARDED`), whose own pages always may. None: no page at all, or the same
+        origin's GET.
         """
-        if origin is None:
-            return True
-        hosts = {environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "")}
-        return self.allow(origin) or urlsplit(origin).netloc in hosts - {""}
+        return origin is None or self.allow(origin) or is_own_page(origin, environ)
 
 
 def preflight_middleware(origins: Origins) -> Middleware:

@@ -15,6 +15,8 @@ HEADER = "X-Request-Id"
 _GIVEN = re.compile(r"[\w.:=+/-]{1,100}")
 """What a proxy's id may look like; anything else is replaced, so that nobody writes into the log by it."""
 
+_ID = web.RequestKey("request_id", str)
+
 
 @web.middleware
 async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -23,8 +25,12 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
         return await handler(request)
     given = request.headers.get(HEADER, "")
     request_id = given if _GIVEN.fullmatch(given) else secrets.token_hex(8)
+    request[_ID] = request_id
     with structlog.contextvars.bound_contextvars(request=request_id):
-        response = await handler(request)
-    if not response.prepared:
+        return await handler(request)
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the id in an answer (`on_response_prepare`)."""
+    if (request_id := request.get(_ID)) is not None:
         response.headers[HEADER] = request_id
-    return response

@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, web
 from pydantic import TypeAdapter
 
 from neuron_meet.errors import UNAUTHORIZED, Refusal, Refused
+from neuron_meet.rest.turns import Held, RequestTurns, sent
 from neuron_meet.rest.validation import Input, decode_body, decode_query, read_json
 
 InputT = TypeVar("InputT", bound=Input | None)
@@ -83,18 +84,32 @@ class Route(Generic[InputT]):
     guard: Callable[[str], Awaitable[None]] | None = None
     status: int = 200
     refusals: tuple[Refusal, ...] = ()
+    probe: bool = False
+    """Whether it says how the server is: asked by who watches over it, and answered whatever else goes on."""
 
 
 AddressOf = Callable[[web.Request], str]
 """From a request to its client's address, "" where there is none (see rest/address.py)."""
 
 
-def add_routes(
-    app: web.Application, routes: Iterable[Route[Any]], authenticate: Authenticate, address_of: AddressOf
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What all routes are served with: who calls, from where, and in which turn.
+
+    `in_background` has the task that calls it come after others at the database: reading, signing in and making rooms
+    are behind joins; what changes a meeting is not.
+    """
+
+    authenticate: Authenticate
+    address_of: AddressOf
+    turns: RequestTurns
+    in_background: Callable[[], None]
+
+
+def add_routes(app: web.Application, routes: Iterable[Route[Any]], serving: Serving) -> None:
     """Put `routes` into `app`. A GET route answers HEAD too."""
     for route in routes:
-        handler = _handler(route, authenticate, address_of)
+        handler = _handler(route, serving)
         if route.method == "GET":
             app.router.add_get(route.path, handler, allow_head=True, expect_handler=_expect)
         else:
@@ -111,24 +126,29 @@ async def _expect(request: web.Request) -> None:
         request.writer.output_size = 0  # as aiohttp's own handler: this is not the response yet
 
 
-def _handler(
-    route: Route[Any], authenticate: Authenticate, address_of: AddressOf
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(route: Route[Any], serving: Serving) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     output: TypeAdapter[Any] = TypeAdapter(route.output)
+    in_background = route.method in ("GET", "POST") and not route.probe
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        with Held() as held:
+            return await sent(request, await answer(request, held))
+
+    async def answer(request: web.Request, held: Held) -> web.StreamResponse:
         # The former server's order: who calls (401), then what they send (400), then the rest.
         principal = None
+        address = serving.address_of(request)
+        if in_background:
+            serving.in_background()
+        if not route.probe:
+            await serving.turns.of_address(address, held)
         if route.access is Access.BEARER:
-            principal = await authenticate(bearer_token(request.headers.get("Authorization")))
-        address = address_of(request)
+            principal = await serving.authenticate(bearer_token(request.headers.get("Authorization")))
+            await serving.turns.of_account(principal.id, held)
         if route.guard is not None:
             await route.guard(address)
         call = Call(
-            path=request.match_info,
-            input=await _input(route, request),
-            principal=principal,
-            address=address,
+            path=request.match_info, input=await _input(route, request), principal=principal, address=address
         )
         result = await route.handler(call)
         if isinstance(result, web.StreamResponse):

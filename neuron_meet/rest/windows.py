@@ -10,9 +10,10 @@ from typing import Protocol
 from limits.aio.storage import MemoryStorage
 
 from neuron_meet.errors import PresenceUnavailable
+from neuron_meet.rates import is_overflow, overflow_key
 
 MOST_KEYS = 50_000
-"""Keys remembered at most, about 20 MB; beyond, the longest unused are forgotten."""
+"""Keys remembered at most, about 20 MB; beyond, those are forgotten whose windows are over."""
 
 
 class WindowMemory(MemoryStorage):
@@ -21,12 +22,20 @@ class WindowMemory(MemoryStorage):
     The library's own memory storage sweeps over all keys at every hit, each by way of a thread: 2 s of CPU time
     for a single hit among 20,000 addresses (measured, limits 5.8.0), so that the limit would be the attack. Its
     counters, which other strategies use, are left as they are. `clock` is in Unix seconds, as in the library.
+
+    Beyond `most_keys` the longest unused key is forgotten if its window is over. While all windows are running, new
+    keys share a few (:func:`~neuron_meet.rates.overflow_key`), so that nobody can have a window forgotten by making
+    many others. Where `forgets`, the longest unused one goes in any case: for what is to somebody's
+    advantage, and would be everybody's if it were shared.
     """
 
     STORAGE_SCHEME = ["async+windows"]  # noqa: RUF012 (the library's attribute; "async+memory" stays the library's own)
 
-    def __init__(self, clock: Callable[[], float] = time.time, most_keys: int = MOST_KEYS) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, most_keys: int = MOST_KEYS, *, forgets: bool = False
+    ) -> None:
         super().__init__()
+        self._forgets = forgets
         self._clock = clock
         self._most_keys = most_keys
         self._windows: dict[str, list[float]] = {}
@@ -34,10 +43,11 @@ class WindowMemory(MemoryStorage):
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Put `amount` entries into the window of `expiry` seconds; False, and none, beyond `limit`."""
         now = self._clock()
+        key = self._place(key, now - expiry)
         window = self._recent(key, now - expiry)
         if len(window) + amount > limit:
             return False
-        if key not in self._windows and len(self._windows) >= self._most_keys:
+        if key not in self._windows and len(self._windows) >= self._most_keys and not is_overflow(key):
             del self._windows[next(iter(self._windows))]
         self._windows.pop(key, None)
         self._windows[key] = [*window, *[now] * amount]  # last, because just used
@@ -46,7 +56,7 @@ class WindowMemory(MemoryStorage):
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """The time of the oldest entry in the window (now, where there is none) and the number of entries."""
         now = self._clock()
-        window = self._recent(key, now - expiry)
+        window = self._recent(self._place(key, now - expiry), now - expiry)
         return (window[0] if window else now), len(window)
 
     async def clear(self, key: str) -> None:
@@ -60,6 +70,13 @@ class WindowMemory(MemoryStorage):
         self._windows.clear()
         await super().reset()
         return count
+
+    def _place(self, key: str, since: float) -> str:
+        """The key under which `key` is counted."""
+        windows = self._windows
+        if key in windows or len(windows) < self._most_keys or self._forgets:
+            return key
+        return overflow_key(key) if windows[next(iter(windows))][-1] >= since else key
 
     def _recent(self, key: str, since: float) -> list[float]:
         """The entries of the key from `since` on, oldest first; a key without any is forgotten."""
@@ -90,8 +107,10 @@ class ClusterWindows(WindowMemory):
 
     STORAGE_SCHEME = ["async+cluster-windows"]  # noqa: RUF012 (the library's attribute)
 
-    def __init__(self, shared: Windows, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(clock)
+    def __init__(
+        self, shared: Windows, clock: Callable[[], float] = time.time, *, forgets: bool = False
+    ) -> None:
+        super().__init__(clock, forgets=forgets)
         self._shared = shared
 
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:

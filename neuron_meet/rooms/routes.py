@@ -11,7 +11,7 @@ from neuron_meet.errors import (
     TOO_MANY_REQUESTS,
     TOO_MANY_ROOMS,
 )
-from neuron_meet.rates import address_key
+from neuron_meet.rates import counted
 from neuron_meet.rest.limits import FailureLimit
 from neuron_meet.rest.routing import Access, Call, Route
 from neuron_meet.rest.rules import Boolean, Integer, Name
@@ -62,11 +62,11 @@ def rooms_routes(rooms: RoomService, lookups: FailureLimit) -> list[Route[Any]]:
         return RoomView.model_validate(await rooms.find(call.path["id"]))
 
     async def find_by_code(call: Call[None]) -> DoorView:
-        async with lookups.attempt(address_key(call.address)):
+        async with lookups.attempt(*counted(call.address)):
             return DoorView.model_validate(await rooms.find_by_code(call.path["code"]))
 
     async def live_participants(call: Call[None]) -> list[LiveParticipantView]:
-        async with lookups.attempt(address_key(call.address)) as attempt:
+        async with lookups.attempt(*counted(call.address)) as attempt:
             people = await rooms.live_participants(call.path["code"])
             attempt.failed = not people
         return [LiveParticipantView.model_validate(person) for person in people]

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 from neuron_meet.errors import PresenceUnavailable
-from neuron_meet.rates import Bucket, Buckets, Rate, address_key
+from neuron_meet.rates import Bucket, Buckets, Rate, counted
 from neuron_meet.settings import Settings
 from neuron_meet.signaling.caller import Caller
 
@@ -78,11 +78,11 @@ class EventLimits:
 
     def allow_join_from(self, address: str) -> bool:
         """Whether one more join may come from that address to this node now."""
-        return not self._enabled or self._joins.take(address_key(address))
+        return not self._enabled or self._joins.take(address)
 
     def allow_connection_from(self, address: str) -> bool:
         """Whether one more connection may come from that address to this node now."""
-        allowed = not self._enabled or self._connections.take(address_key(address))
+        allowed = not self._enabled or self._connections.take(address)
         self.refused_connections += not allowed
         return allowed
 
@@ -100,6 +100,9 @@ class EventLimits:
         if self.shared is None:
             return True
         try:
-            return await self.shared.take(what, rate, address_key(address))
+            for key, times in reversed(counted(address)):  # all nodes' networks, the widest first
+                if not await self.shared.take(what, rate.times(times), key):
+                    return False
         except PresenceUnavailable:
-            return True  # within this node's limit
+            pass  # within this node's limit
+        return True

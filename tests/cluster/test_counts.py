@@ -14,7 +14,7 @@ from neuron_meet.auth.limits import SignInLimits
 from neuron_meet.cluster.counts import Counts
 from neuron_meet.cluster.link import Link
 from neuron_meet.errors import INVALID_CREDENTIALS, PresenceUnavailable, Refused, refuse
-from neuron_meet.rates import Rate
+from neuron_meet.rates import Counted, Rate
 from neuron_meet.rest.limits import FailureLimit, RequestLimit, TooManyRequests
 from neuron_meet.settings import Settings
 from neuron_meet.signaling.limits import EventLimits
@@ -34,7 +34,7 @@ async def granted(limits: list[RequestLimit], key: str, times: int) -> int:
     count = 0
     for number in range(times):
         try:
-            await limits[number % len(limits)].take(key)
+            await limits[number % len(limits)].take(Counted(key))
         except TooManyRequests as refused:
             assert 1 <= refused.retry_after <= 60
         else:
@@ -111,10 +111,10 @@ async def test_without_redis_each_node_counts_alone(server: Redis, counts: list[
 
 async def test_a_redis_that_hangs_is_waited_for_once(server: Redis, counts: list[Counts]) -> None:
     limit = FailureLimit(Rate.parse("5 per minute"), INVALID_CREDENTIALS, shared=counts[0].windows("a"))
-    await limit.take("a")
+    await limit.take(Counted("a"))
     os.kill(server.pid, signal.SIGSTOP)
     try:
         async with asyncio.timeout(15):  # waiting for each of them would take 25 s
-            assert [await limit.has_room("a") for _ in range(50)] == [True] * 50
+            assert [await limit.has_room(Counted("a")) for _ in range(50)] == [True] * 50
     finally:
         os.kill(server.pid, signal.SIGCONT)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from aiohttp import ClientSession, WSServerHandshakeError
 
 from local_cluster.children import free_port
-from local_cluster.nginx import CONFIGURATION, DOCUMENTED_NODES, nginx
+from local_cluster.nginx import CONFIGURATION, DOCUMENTED_NODES, nginx, nginx_with
 from local_cluster.redis import redis
 from neuron_meet.store.assets import project_dir
 from tests.process.program import Program, gone, serving
@@ -119,6 +120,50 @@ async def test_a_node_that_is_stopped_costs_nobody_the_way_in(front: Front) -> N
         for number in range(6):
             await join(await driver.connect(front.url), room, f"websocket {number}")
             assert (await ada.call("GET", "/api/health"))[0] == 200
+
+
+NOTATIONS = {
+    "plain": "proxy_set_header Host $http_host;",
+    "without-the-port": "proxy_set_header Host $host;",
+    "with-the-default-port": "proxy_set_header Host $host:443;",
+    "capitals": "proxy_set_header Host Meet.Example.com;",
+    "trailing-dot": "proxy_set_header Host meet.example.com.;",
+    "forwarded-host": "proxy_set_header X-Forwarded-Host $http_host;",
+    "forwarded-host-with-port": "proxy_set_header X-Forwarded-Host $host:443;",
+    "two-forwarded-hosts": 'proxy_set_header X-Forwarded-Host "$http_host, edge.internal";',
+    "forwarded": "proxy_set_header Forwarded 'for=192.0.2.1;host=\"$host:443\";proto=https';",
+}
+"""Ways in which proxies tell the server by which name it was asked. Without Host, nginx sends the node's own."""
+OWN, STRANGER = "https://meet.example.com", "https://meet.example.com.evil.example"
+
+
+async def test_the_servers_own_page_behind_every_notation(folder: Path, database_url: str) -> None:
+    """In production, without CORS_ORIGINS: the own page connects, whatever the proxy writes; a stranger's does not."""
+    async with serving(
+        folder, DATABASE_URL=database_url, NODE_ENV="production", JWT_SECRET="s" * 40, HOST="127.0.0.1"
+    ) as server:
+        port = free_port()
+        upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+        places = "".join(
+            f"location /{name}/ {{ {upgrade} {lines} proxy_pass {server.url}/; }}\n"
+            for name, lines in NOTATIONS.items()
+        )
+        text = f"server {{ listen 127.0.0.1:{port}; {places} }}"
+        async with nginx_with(folder, text, port), ClientSession() as session:
+            seen: dict[tuple[str, str], int] = {}
+            for name in NOTATIONS:
+                for origin in (OWN, STRANGER):
+                    headers = {"Origin": origin, "Host": "meet.example.com"}
+                    url = f"http://127.0.0.1:{port}/{name}/socket.io/?EIO=4&transport="
+                    async with session.get(url + "polling", headers=headers) as response:
+                        seen[name, origin] = response.status
+                    try:
+                        async with session.ws_connect(url + "websocket", headers=headers):
+                            assert response.status == 200
+                    except WSServerHandshakeError as refused:
+                        assert refused.status == response.status
+        assert seen == {(name, origin): 200 if origin == OWN else 400 for name, origin in seen}
+        assert len(seen) == 2 * len(NOTATIONS)
 
 
 def test_the_configuration_says_what_the_document_says() -> None:

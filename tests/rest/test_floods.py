@@ -73,7 +73,10 @@ async def test_a_full_queue_asks_the_database_nothing() -> None:
     with pytest.raises(EngineUnavailable):
         await accounts.login(**login)
 
-    hashes = [asyncio.ensure_future(passwords.hash("a password")) for _ in range(1 + WAITING_PER_THREAD)]
+    hashes = [
+        asyncio.ensure_future(passwords.hash("a password", "127.0.0.1"))
+        for _ in range(1 + WAITING_PER_THREAD)
+    ]
     await asyncio.sleep(0)  # they are in the queue now
     with pytest.raises(Refused) as refused:
         await accounts.login(**login)

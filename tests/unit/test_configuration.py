@@ -59,6 +59,22 @@ BROKEN: list[tuple[dict[str, str], list[str]]] = [
         ],
     ),
     (
+        {"CORS_ORIGINS": "https://*.com"},
+        [
+            "CORS_ORIGINS is 'https://*.com', which cannot be used: 'https://*.com' allows a whole top-level domain: "
+            "at least https://*.example.com. "
+            "For example: CORS_ORIGINS=https://meet.example.com,https://staging.example.com"
+        ],
+    ),
+    (
+        {"CORS_ORIGINS": "wss://meet.example.com"},
+        [
+            "CORS_ORIGINS is 'wss://meet.example.com', which cannot be used: 'wss://meet.example.com' is no page's "
+            "origin: name the page, which begins with http:// or https://. "
+            "For example: CORS_ORIGINS=https://meet.example.com,https://staging.example.com"
+        ],
+    ),
+    (
         {"TRUSTED_PROXIES": "10.0.0.0/99"},
         [
             "TRUSTED_PROXIES is '10.0.0.0/99', which cannot be used: '10.0.0.0/99' does not appear to be an IPv4 or "
@@ -227,6 +243,46 @@ def test_broken_configurations(environment: dict[str, str], sentences: list[str]
     assert (started.stderr, started.exit_code) == (expected, 2)
     for secret in (SECRET, SECRET[:20]):
         assert secret not in checked.output
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://meet.example.com:443", "https://meet.example.com"),
+        ('"https://Meet.example.com/"', "https://meet.example.com"),
+        ("'https://a.example, https://b.example:8443'", "https://a.example,https://b.example:8443"),
+        ('"https://a.example","https://b.example"', "https://a.example,https://b.example"),
+        ("https://*.example.com", "https://*.example.com"),
+        ("https://a.example,https://A.example:443/", "https://a.example"),
+    ],
+)
+def test_what_is_called_good_is_what_browsers_send(written: str, read: str) -> None:
+    said = run("check-config", CORS_ORIGINS=written)
+    assert said.exit_code == 0, said.output
+    assert said.stdout.split() == [
+        "CORS_ORIGINS",
+        read,
+        "(environment)",
+        *["The", "settings", "can", "be", "used."],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "host"), [("[::]", "::"), ("::", "::"), ("[::1]", "::1"), ("localhost", "localhost")]
+)
+def test_an_ipv6_address_as_urls_have_it(written: str, host: str) -> None:
+    said = run("check-config", HOST=written, ADMIN_HOST="[::1]")
+    assert said.exit_code == 0, said.output
+    assert said.stdout.split()[:2] == ["HOST", host]
+
+
+def test_in_production_a_proxy_should_be_named() -> None:
+    production = {"NODE_ENV": "production", "JWT_SECRET": SECRET}
+    said = run("check-config", **production)
+    assert said.exit_code == 0
+    assert "TRUSTED_PROXIES is not set: behind a proxy all clients share one address" in said.stderr
+    assert run("check-config", **production, TRUSTED_PROXIES="10.0.0.0/8").stderr == ""
+    assert run("check-config").stderr == ""
 
 
 def test_every_example_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

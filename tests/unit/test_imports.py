@@ -14,23 +14,29 @@ PACKAGE = Path(neuron_meet.__file__).parent
 
 LEAVES = {
     "audit",
+    "ceilings",
     "durations",
     "errors",
     "failure",
+    "forwarded",
+    "listening",
     "names",
     "rates",
     "settings",
     "streams",
     "tracing",
     "notation",
+    "origin",
 }
 """Modules that know nothing of the server."""
 
 MAY_IMPORT: dict[str, set[str]] = {
     **{leaf: set[str]() for leaf in LEAVES},
     "audit": {"streams"},
+    "ceilings": {"rates"},
     "settings": {"rates", "notation"},
-    "notation": {"rates"},
+    "notation": {"origin", "rates"},
+    "origin": {"forwarded"},
     "rest": LEAVES,
     "store": LEAVES,
     "auth": LEAVES | {"rest", "store"},

@@ -137,3 +137,50 @@ async def test_the_event_loop_goes_on(passwords: Passwords) -> None:
         await asyncio.sleep(0)
         turns += 1
     assert turns > 10, "the loop took turns while a password was hashed"
+
+
+async def served(passwords: Passwords, order: list[str], address: str) -> None:
+    try:
+        await passwords.verify("secret", CHEAP, address)
+    except Refused:
+        order.append(f"{address} refused")
+    else:
+        order.append(address)
+
+
+async def test_one_network_does_not_fill_the_queue(held: threading.Event) -> None:
+    """Sixty-four networks of one /48 count as one; who comes from elsewhere finds room, and is served next."""
+    passwords, order = Passwords(threads=1), list[str]()
+    strangers = [
+        asyncio.ensure_future(served(passwords, order, f"2001:db8:0:{n:x}::1"))
+        for n in range(1 + WAITING_PER_THREAD)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused):
+        passwords.refuse_if_full("2001:db8:0:ffff::1")
+    honest = ["203.0.113.9", "203.0.113.10", "2001:db8:1::1"]
+    for address in honest:
+        passwords.refuse_if_full(address)
+    others = [asyncio.ensure_future(served(passwords, order, address)) for address in honest]
+    await asyncio.sleep(0)
+    held.set()
+    await asyncio.gather(*strangers, *others)
+    refused = [each for each in order if each.endswith("refused")]
+    assert refused == [
+        f"2001:db8:0:{n:x}::1 refused" for n in range(WAITING_PER_THREAD, WAITING_PER_THREAD - 3, -1)
+    ]
+    done = [each for each in order if not each.endswith("refused")]
+    assert done[:5] == ["2001:db8:0:0::1", "2001:db8:0:1::1", *honest]
+    assert len(done) == 1 + WAITING_PER_THREAD
+    passwords.close()
+
+
+async def test_what_waits_when_it_is_closed_is_over(held: threading.Event) -> None:
+    passwords = Passwords(threads=1)
+    calls = [asyncio.ensure_future(passwords.verify("secret", CHEAP)) for _ in range(5)]
+    await asyncio.sleep(0)
+    passwords.close()
+    held.set()
+    await asyncio.wait(calls)
+    assert calls[0].result() is True
+    assert all(call.cancelled() for call in calls[1:])

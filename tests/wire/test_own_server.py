@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from aiohttp import ClientSession
+
+from neuron_meet.app import running
+from neuron_meet.settings import Settings
 from tests.wire.clients import Driver
-from tests.wire.meeting import Meet, enter, failure, meeting_on
+from tests.wire.meeting import SECRET, Meet, enter, failure, meeting_on
 
 
 async def test_another_limit_of_messages(database_url: str, js: Driver) -> None:
@@ -15,6 +19,17 @@ async def test_another_limit_of_messages(database_url: str, js: Driver) -> None:
         answer = await host.ask("chat-message", {"roomId": place.id, "content": "123456"})
         assert answer == failure("Message is too long")
         assert [name for name, _ in await host.unread()] == ["chat-message"]
+
+
+async def test_a_server_at_every_address(database_url: str) -> None:
+    """`HOST=::` is IPv4 as well, and what is printed is a URL."""
+    settings = Settings.model_validate({"host": "[::]", "port": 0, "jwt_secret": SECRET})
+    async with running(settings, database_url) as server, ClientSession() as session:
+        port = server.url.rpartition(":")[2]
+        assert server.url == f"http://[::]:{port}"
+        for host in ("127.0.0.1", "[::1]", "[::]"):
+            async with session.get(f"http://{host}:{port}/api/health") as response:
+                assert response.status == 200
 
 
 async def test_a_stop_closes_sockets_and_rows_and_the_next_start_has_all_that_was_said(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 import asyncpg
@@ -22,11 +23,20 @@ _STATEMENT_SHARE = 0.8
 """Of a call's time, the share after which PostgreSQL itself ends the statement: a write whose caller was told that
 it failed must not appear later."""
 
+_in_background: ContextVar[bool] = ContextVar("in_background", default=False)
+
+
+def in_background() -> None:
+    """Have the current task, and those that it begins, wait for connections behind everybody else from now on."""
+    _in_background.set(True)
+
 
 class Pool:
     """At most `size` connections, opened when they are needed; the one used last is used first.
 
-    :meth:`take` gives a connection to one caller alone, :meth:`give_back` takes it again.
+    :meth:`take` gives a connection to one caller alone, :meth:`give_back` takes it again. Who waits in the background
+    (:func:`in_background`) comes after all others, and has half of the connections at most: what a meeting needs finds
+    one free, or soon.
     """
 
     def __init__(self, address: DatabaseAddress, size: int, timeout_seconds: float) -> None:
@@ -37,6 +47,12 @@ class Pool:
         self._idle: list[tuple[Any, float]] = []
         self._busy: set[Any] = set()
         self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting_behind: deque[asyncio.Future[Any]] = deque()
+        self._behind: set[Any] = set()
+        """Connections that work in the background."""
+        self._most_behind = max(1, size // 2)
+        self._entering_behind = 0
+        """Callers in the background that open a connection."""
         self._closing: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -54,31 +70,41 @@ class Pool:
     @property
     def waiting(self) -> int:
         """How many callers wait for one."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._waiting_behind)
 
     def take_idle(self) -> Any | None:
-        """A connection that waits for work, None if there is none."""
+        """A connection that waits for work, None if there is none for the caller."""
+        behind = _in_background.get()
+        if behind and not self._may_work_behind():
+            return None
         while self._idle:
             connection, _ = self._idle.pop()
             if not connection.is_closed():
                 self._busy.add(connection)
+                if behind:
+                    self._behind.add(connection)
                 return connection
             self._forget()
         return None
+
+    def _may_work_behind(self) -> bool:
+        """Whether one more may work in the background now."""
+        return len(self._behind) + self._entering_behind < self._most_behind and not self._waiting
 
     async def take(self) -> Any:
         """A connection, opened if need be. The caller sets the deadline.
 
         Raises what asyncpg.connect raises (PostgresError, OSError, TimeoutError).
         """
+        behind = _in_background.get()
         while not self._stopped:
             connection = self.take_idle()
             if connection is not None:
                 return connection
-            if self._open < self._size:
-                return await self._connect()
+            if self._open < self._size and (not behind or self._may_work_behind()):
+                return await (self._connect_behind() if behind else self._connect())
             future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
+            (self._waiting_behind if behind else self._waiting).append(future)
             try:
                 connection = await future
             except asyncio.CancelledError:
@@ -89,12 +115,22 @@ class Pool:
                 return connection
         raise asyncpg.InterfaceError("The pool is closed.")
 
+    async def _connect_behind(self) -> Any:
+        self._entering_behind += 1
+        try:
+            connection = await self._connect()
+            self._behind.add(connection)
+        finally:
+            self._entering_behind -= 1
+        return connection
+
     def give_back(self, connection: Any) -> None:
         """Take back a connection that has no statement and no transaction open."""
         if connection not in self._busy:
             return
         if connection.is_closed():
             self._busy.discard(connection)
+            self._behind.discard(connection)
             self._forget()
         else:
             self._pass_on(connection)
@@ -104,6 +140,7 @@ class Pool:
         if connection not in self._busy:
             return
         self._busy.discard(connection)
+        self._behind.discard(connection)
         if connection.is_closed():
             self._forget()
         else:
@@ -121,8 +158,9 @@ class Pool:
         self._stopped = True
         if self._sweep is not None:
             self._sweep.cancel()
-        while self._waiting:
-            self._resolve(self._waiting.popleft(), None)
+        for queue in (self._waiting, self._waiting_behind):
+            while queue:
+                self._resolve(queue.popleft(), None)
         for connection in [*self._busy]:
             self._busy.discard(connection)
             connection.terminate()
@@ -171,8 +209,13 @@ class Pool:
         if connection is None:
             self._wake()
             return
+        self._behind.discard(connection)
         while self._waiting:
             if self._resolve(self._waiting.popleft(), connection):
+                return
+        while self._waiting_behind and self._may_work_behind():
+            if self._resolve(self._waiting_behind.popleft(), connection):
+                self._behind.add(connection)
                 return
         self._busy.discard(connection)
         self._idle.append((connection, asyncio.get_running_loop().time()))
@@ -183,8 +226,10 @@ class Pool:
         self._wake()
 
     def _wake(self) -> None:
-        while self._waiting and not self._resolve(self._waiting.popleft(), None):
-            pass
+        for queue in (self._waiting, self._waiting_behind):
+            while queue:
+                if self._resolve(queue.popleft(), None):
+                    return
 
     @staticmethod
     def _resolve(future: asyncio.Future[Any], connection: Any | None) -> bool:
