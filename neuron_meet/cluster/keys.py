@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 
 class Keys:
     """The names of one deployment. Its database's number is in all of them: channels know no databases."""
@@ -64,3 +66,8 @@ class Keys:
     def parked_messages(self, sid: str) -> str:
         """List: what was sent to a parked socket by one other."""
         return f"{self._prefix}:{{socket {sid}}}:missed"
+
+
+def hashed(name: str) -> str:
+    """128 bits of a name's SHA-256: for what tells who somebody is, or lets its reader be them."""
+    return sha256(name.encode()).hexdigest()[:32]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 COMMIT = """
 -- KEYS: state, log, kept out, channel. ARGV: expected version, entry, publish command, log length, seconds to keep an
--- empty room, seconds to keep who is kept out, number of fields set, (field, value)..., number deleted, field...,
--- number of those kept out, (key, until)..., forget them all.
+-- empty room, seconds to keep who is kept out, how many of these at most, number of fields set, (field, value)...,
+-- number deleted, field..., number of those kept out, (key, until)..., forget them all.
 -- Answers {1, new version} or {0, version found}.
 local found = redis.call('HGET', KEYS[1], 'v') or '0'
 if found ~= ARGV[1] then return {0, found} end
@@ -14,7 +14,7 @@ local time = redis.call('TIME')
 local version = string.format('%.0f', math.max(
   tonumber(found) + 1, tonumber(time[1]) * 1000000 + tonumber(time[2])))
 redis.call('HSET', KEYS[1], 'v', version)
-local at = 7
+local at = 8
 local count = tonumber(ARGV[at])
 for i = at + 1, at + 2 * count, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 at = at + 2 * count + 1
@@ -24,7 +24,23 @@ at = at + count + 1
 count = tonumber(ARGV[at])
 if ARGV[at + 2 * count + 1] == '1' then redis.call('DEL', KEYS[3]) end
 for i = at + 1, at + 2 * count, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
-if count > 0 then redis.call('EXPIRE', KEYS[3], ARGV[6]) end
+if count > 0 then
+  redis.call('EXPIRE', KEYS[3], ARGV[6])
+  local most = tonumber(ARGV[7])
+  if redis.call('HLEN', KEYS[3]) > most then  -- what is over goes, then what ends soonest; a quarter is free then
+    local all, lasting = redis.call('HGETALL', KEYS[3]), {}
+    for i = 1, #all, 2 do
+      local ends = tonumber(all[i + 1])
+      if ends and ends > tonumber(time[1]) then
+        lasting[#lasting + 1] = {ends, all[i]}
+      else
+        redis.call('HDEL', KEYS[3], all[i])
+      end
+    end
+    table.sort(lasting, function(one, other) return one[1] > other[1] end)
+    for i = math.floor(most * 3 / 4) + 1, #lasting do redis.call('HDEL', KEYS[3], lasting[i][2]) end
+  end
+end
 local body = found .. ' ' .. version .. '\\n' .. ARGV[2]
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], version .. '-0', 'e', body)
 -- 'v', 'ms' and 'rules' are there as long as the room is; anything else is somebody in it or on the way in.

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from neuron_meet.errors import PresenceUnavailable
+from neuron_meet.rooms.removals import MAX_OF_ROOM, REMOVED_ACCOUNT_SECONDS
 from neuron_meet.signaling.effects import Outcome
 from neuron_meet.signaling.presence.entries import (
     Entry,
@@ -34,7 +35,8 @@ class StepsInTheWay(PresenceUnavailable):
 
 LOG_LENGTH = 1_000
 EMPTY_ROOM_SECONDS = 120
-KEPT_OUT_SECONDS = 12 * 3600
+KEPT_OUT_SECONDS = int(REMOVED_ACCOUNT_SECONDS)
+"""The list of who is kept out is kept so long after it was last added to: no entry of it lasts longer."""
 STEP_SECONDS = 5.0
 """How long a step that may fail is tried again against the steps of others before it is given up."""
 
@@ -106,7 +108,7 @@ class Commits:
             keys_used,
             [
                 str(expected), encode(entry), link.publish_command, LOG_LENGTH, EMPTY_ROOM_SECONDS,
-                KEPT_OUT_SECONDS, len(put) // 2, *put, len(gone), *gone, len(kept_out) // 2, *kept_out,
+                KEPT_OUT_SECONDS, MAX_OF_ROOM, len(put) // 2, *put, len(gone), *gone, len(kept_out) // 2, *kept_out,
                 int(entry.forgotten),
             ],
         )  # fmt: skip
