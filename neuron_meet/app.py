@@ -148,7 +148,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         stack.push_async_callback(lease.stop)
         await lease.start(alone=settings.redis_url is None)
 
-        node = _cluster_node(settings, instance)
+        node = _cluster_node(settings, instance, direct)
         if node:
             name_everywhere(node=instance)
         presence: Presence = node.presence if node else await _only_presence(direct)
@@ -222,13 +222,17 @@ async def _only_presence(url: str) -> MemoryPresence:
     return MemoryPresence(removals, Removals(account_seconds=DENIED_SECONDS, guest_seconds=DENIED_SECONDS))
 
 
-def _cluster_node(settings: Settings, instance: str) -> ClusterNode | None:
+def _cluster_node(settings: Settings, instance: str, database_url: str) -> ClusterNode | None:
     """This server as one of many, where REDIS_URL says that there are others; else Redis is not even imported."""
     if settings.redis_url is None:
         return None
     from neuron_meet.signaling.node import ClusterNode  # noqa: PLC0415
 
-    return ClusterNode(settings.redis_url.get_secret_value(), instance)
+    return ClusterNode(
+        settings.redis_url.get_secret_value(),
+        instance,
+        lambda: active_removals(database_url, datetime.now(UTC), MAX_REMOVALS),
+    )
 
 
 async def _join_cluster(

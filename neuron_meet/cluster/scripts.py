@@ -60,6 +60,33 @@ LOAD = """
 return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])}
 """
 
+DROP_ROOM = """
+-- KEYS: state, log, kept out, channel. ARGV: version found, publish command, message. Something that no node has
+-- written stands where a room's state should: it goes, if it still is what was found; who has people in the room hears
+-- the message. Answers whether it went.
+local function wrong(key, expected)
+  local kind = redis.call('TYPE', key).ok
+  return kind ~= 'none' and kind ~= expected
+end
+local lists = wrong(KEYS[3], 'hash')
+if not (wrong(KEYS[1], 'hash') or wrong(KEYS[2], 'stream') or lists)
+  and (redis.call('HGET', KEYS[1], 'v') or '') ~= ARGV[1] then return 0 end
+local dropped = redis.call('DEL', KEYS[1], KEYS[2])
+if lists then dropped = dropped + redis.call('DEL', KEYS[3]) end
+if dropped > 0 then redis.call(ARGV[2], KEYS[4], ARGV[3]) end
+return dropped
+"""
+
+KEEP_OUT = """
+-- KEYS: kept out. ARGV: seconds to keep it, (name, until).... An entry that lasts longer stays.
+for i = 2, #ARGV, 2 do
+  local found = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '') or 0
+  if tonumber(ARGV[i + 1]) > found then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+
 TAKE_TURN = """
 -- KEYS: turn, state. ARGV: token, milliseconds. Answers the room's version, or '' where it is another's turn.
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
@@ -97,14 +124,37 @@ redis.call('PEXPIRE', KEYS[1], period)  -- it is full by then
 return taken and 1 or 0
 """
 
+ENROLL = """
+-- KEYS: nodes, formats, former nodes. ARGV: node, milliseconds of its lease, format, former format. The node is one
+-- from now on, unless nodes of another format live: answers those, as '<format> <node>'.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local others = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[3], now, '+inf', 'BYSCORE')) do
+  others[#others + 1] = ARGV[4] .. ' ' .. name
+end
+local ours = ARGV[3] .. ' '
+for _, name in ipairs(redis.call('ZRANGE', KEYS[2], now, '+inf', 'BYSCORE')) do
+  if string.sub(name, 1, #ours) ~= ours then others[#others + 1] = name end
+end
+if #others == 0 then
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+  redis.call('ZADD', KEYS[2], now + tonumber(ARGV[2]), ours .. ARGV[1])
+end
+return others
+"""
+
 BEAT = """
--- KEYS: nodes, dead. ARGV: node, milliseconds of its lease. Answers {whether the node was found dead, the nodes whose
--- lease has ended}; a dead node's lease is not renewed.
-if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {1, {}} end
+-- KEYS: nodes, dead, formats, former nodes. ARGV: node, milliseconds of its lease, format. Answers {whether the node
+-- was found dead, the nodes whose lease has ended, how many of the former format live}; a dead node's lease is not
+-- renewed.
+if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {1, {}, 0} end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
-return {0, redis.call('ZRANGE', KEYS[1], '-inf', '(' .. now, 'BYSCORE')}
+redis.call('ZADD', KEYS[3], now + tonumber(ARGV[2]), ARGV[3] .. ' ' .. ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. now)
+return {0, redis.call('ZRANGE', KEYS[1], '-inf', '(' .. now, 'BYSCORE'), redis.call('ZCOUNT', KEYS[4], now, '+inf')}
 """
 
 FIND_DEAD = """

@@ -222,7 +222,7 @@ async def test_what_is_old_goes_and_nothing_else(
     assert await meet.pool.fetchval('SELECT count(*) FROM "Message"') == 6
     assert await meet.pool.fetchval('SELECT count(*) FROM "Participant"') == 10
     code, said = await shell.run("db", "prune", "--older-than", "40d", "--yes")
-    assert (code, said) == (0, "Deleted 3 messages, 0 participant rows, 0 rooms, 0 removals that were over.")
+    assert (code, said) == (0, "Deleted 3 messages, 0 participant rows, 0 rooms, 1 removals that were over.")
     await meet.sql('DELETE FROM "Message" WHERE "roomId" = $1', old.id)
     code, said = await shell.run("db", "prune", "--older-than", "40d", "--yes")
     assert (code, said) == (0, "Deleted 0 messages, 0 participant rows, 1 rooms, 0 removals that were over.")

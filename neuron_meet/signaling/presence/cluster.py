@@ -19,7 +19,7 @@ from neuron_meet.cluster.turns import Turns, TurnTaken
 from neuron_meet.errors import PresenceUnavailable
 from neuron_meet.signaling.effects import Outcome
 from neuron_meet.signaling.presence.commits import Commits, StepsInTheWay
-from neuron_meet.signaling.presence.hosting import CarryOut, Hosting
+from neuron_meet.signaling.presence.hosting import CarryOut, Hosting, RoomUnreadable
 from neuron_meet.signaling.presence.interface import Step
 from neuron_meet.signaling.presence.participant import Participant
 from neuron_meet.signaling.presence.replica import MAX_UNTOLD
@@ -176,7 +176,8 @@ class ClusterPresence:
                 except StepsInTheWay:
                     raise
                 except PresenceUnavailable as error:
-                    self.hosting.lost()
+                    if not isinstance(error, RoomUnreadable):
+                        self.hosting.lost()
                     if not urgent:
                         raise
                     ticket = error.ticket

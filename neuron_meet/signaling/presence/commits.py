@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+from neuron_meet.cluster.link import WrongKind
 from neuron_meet.errors import PresenceUnavailable
 from neuron_meet.rooms.removals import MAX_OF_ROOM, REMOVED_ACCOUNT_SECONDS
 from neuron_meet.signaling.effects import Outcome
@@ -23,7 +24,7 @@ from neuron_meet.signaling.presence.entries import (
     fields_of,
     told,
 )
-from neuron_meet.signaling.presence.hosting import Hosting
+from neuron_meet.signaling.presence.hosting import Hosting, RoomUnreadable
 from neuron_meet.signaling.presence.interface import Step
 from neuron_meet.signaling.presence.replica import Replica
 from neuron_meet.tracing import span
@@ -86,7 +87,10 @@ class Commits:
             except PresenceUnavailable as error:
                 if ticket not in replica.pending:  # it has happened, only the answer was lost
                     return Outcome(ack=outcome.ack)
-                raise PresenceUnavailable(ticket) from error
+                if isinstance(error, WrongKind):
+                    await hosting.drop(code)
+                    raise RoomUnreadable(ticket) from error
+                raise type(error)(ticket) from error
             self.conflicts += 1
             del replica.pending[ticket]
             await hosting.catch_up(code, fork.version + 1)
