@@ -26,6 +26,7 @@ from neuron_meet.rest.application import build_application
 from neuron_meet.rest.limits import FailureLimit, Shared
 from neuron_meet.rest.routing import Route
 from neuron_meet.rooms.live import LiveRooms
+from neuron_meet.rooms.reading import Reading
 from neuron_meet.rooms.routes import rooms_routes
 from neuron_meet.rooms.service import RoomService
 from neuron_meet.settings import Settings
@@ -89,7 +90,7 @@ def build_api(
                 shared=shared and shared("look-ups"),
             ),
         ),
-        *chat_routes(History(attendance)),
+        *chat_routes(History(attendance, Reading(attendance, live))),
         *ice_routes(IceServers(settings)),
         *users_routes(Profiles(users)),
     ]

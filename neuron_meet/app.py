@@ -30,9 +30,10 @@ from neuron_meet.realtime.server import MeetingServer
 from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.connections import BoundedRunner, Connections
 from neuron_meet.rest.origins import Origins
-from neuron_meet.rooms.removals import DENIED_SECONDS, Removals
+from neuron_meet.rooms.removals import DENIED_SECONDS, MAX_REMOVALS, Removals
 from neuron_meet.settings import Settings
 from neuron_meet.signaling.attendance import Attendance
+from neuron_meet.signaling.bans import Bans
 from neuron_meet.signaling.chat import typing_expired
 from neuron_meet.signaling.context import Signaling
 from neuron_meet.signaling.dispatch import Dispatcher
@@ -52,6 +53,7 @@ from neuron_meet.store.lease import Lease
 from neuron_meet.store.messages import Messages
 from neuron_meet.store.participants import Participants
 from neuron_meet.store.rehearsal import rehearse
+from neuron_meet.store.removals import StoredRemovals, active_removals
 from neuron_meet.store.rooms import Rooms
 
 if TYPE_CHECKING:
@@ -158,10 +160,10 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         stack.push_async_callback(lease.stop)
         await lease.start(alone=settings.redis_url is None)
 
-        node = _cluster_node(settings, instance)
+        node = _cluster_node(settings, instance, direct)
         if node:
             name_everywhere(node=instance)
-        presence: Presence = node.presence if node else _only_presence()
+        presence: Presence = node.presence if node else await _only_presence(direct)
         checks = {"database": database.ping} | ({"redis": node.check} if node else {})
         health = Health(__version__, checks)
         signaling = _signaling(settings, database, instance, presence)
@@ -232,17 +234,26 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         health.draining = True
 
 
-def _only_presence() -> MemoryPresence:
-    return MemoryPresence(Removals(), Removals(account_seconds=DENIED_SECONDS, guest_seconds=DENIED_SECONDS))
+async def _only_presence(url: str) -> MemoryPresence:
+    """Presence that knows which accounts were removed before this server began. Raises DatabaseUnreachable."""
+    removals, now = Removals(), datetime.now(UTC)
+    for removal in await active_removals(url, now, MAX_REMOVALS):
+        seconds = (removal.until - now).total_seconds()
+        removals.record_account(removal.code, removal.user_id, removal.host_id, seconds)
+    return MemoryPresence(removals, Removals(account_seconds=DENIED_SECONDS, guest_seconds=DENIED_SECONDS))
 
 
-def _cluster_node(settings: Settings, instance: str) -> ClusterNode | None:
+def _cluster_node(settings: Settings, instance: str, database_url: str) -> ClusterNode | None:
     """This server as one of many, where REDIS_URL says that there are others; else Redis is not even imported."""
     if settings.redis_url is None:
         return None
     from neuron_meet.signaling.node import ClusterNode  # noqa: PLC0415
 
-    return ClusterNode(settings.redis_url.get_secret_value(), instance)
+    return ClusterNode(
+        settings.redis_url.get_secret_value(),
+        instance,
+        lambda: active_removals(database_url, datetime.now(UTC), MAX_REMOVALS),
+    )
 
 
 async def _join_cluster(
@@ -279,6 +290,7 @@ def _signaling(settings: Settings, database: Database, instance: str, presence: 
         entrance=Entrance(database),
         rooms=Rooms(database),
         attendance=Attendance(Participants(database), instance),
+        bans=Bans(StoredRemovals(database)),
         journal=Journal(Messages(database)),
         typing=TypingIndicators(expired),
         ice=IceServers(settings),
@@ -292,6 +304,8 @@ def _signaling(settings: Settings, database: Database, instance: str, presence: 
 async def _finish_writing(signaling: Signaling, patience: Patience) -> None:
     """Rows that are still being written, before the database goes."""
     await signaling.journal.drain(patience.seconds)
+    if unstored := await signaling.bans.drain(patience.seconds):
+        log.warning("removals not stored, they are forgotten", removals=unstored)
     left = await signaling.attendance.drain(patience.seconds)
     if left:
         log.warning("participant rows left open, the next start closes them", rows=left)

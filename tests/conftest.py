@@ -219,3 +219,9 @@ async def former_url(
             await execute(postgres_server, f"CREATE DATABASE {FORMER}")
             await make_former(named(postgres_server, FORMER))
     return await database_urls(template=FORMER)
+
+
+@pytest.fixture
+def redis_urls(redis_server: RedisServer) -> list[str]:
+    """URLs of two empty Redis databases for this test only."""
+    return [redis_server.new_url(), redis_server.new_url()]

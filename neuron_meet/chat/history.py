@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from neuron_meet.errors import ROOM_NOT_FOUND, Refused
+from neuron_meet.rooms.reading import Reader, Reading
 from neuron_meet.store.attendance import Attendance
 from neuron_meet.store.models import Message
 
 
 class UnknownMessageError(Exception):
-    """The message to page back from was not written in that room."""
+    """The message to page back from was not written in that room, or the caller may not read it."""
 
 
 class History:
     """Reads a room's messages. May raise StoreError."""
 
-    def __init__(self, attendance: Attendance) -> None:
+    def __init__(self, attendance: Attendance, reading: Reading) -> None:
         self._attendance = attendance
+        self._reading = reading
 
     async def page(self, room_id: str, caller_id: str, *, limit: int, before: str | None) -> list[Message]:
-        """The newest `limit` messages (of those just older than the message `before`), ascending.
+        """The newest `limit` messages that the caller may read (of those just older than the message `before`),
+        ascending.
 
-        Raises :class:`Refused` (`ROOM_NOT_FOUND`), also when the caller neither hosts nor attended the room, so
-        that strangers do not learn which ids exist; :class:`UnknownMessageError` for a `before` of no message
-        of this room (of another one's, likewise).
+        Raises as :meth:`neuron_meet.rooms.reading.Reading.read`; :class:`UnknownMessageError` for a `before` of no
+        message of this room, and likewise of another one's or of one that is too young for the caller: that there is
+        such a message is not for them to know.
         """
-        if not await self._attendance.may_read(room_id, caller_id):
-            raise Refused(ROOM_NOT_FOUND)
-        if before is None:
-            return await self._attendance.messages(room_id, limit=limit)
-        anchor = await self._attendance.message(room_id, before)
-        if anchor is None:
-            raise UnknownMessageError
-        return await self._attendance.messages(room_id, limit=limit, before=anchor)
+
+        async def messages(reader: Reader) -> list[Message]:
+            if before is None:
+                return await self._attendance.messages(room_id, limit=limit, until=reader.until)
+            anchor = await self._attendance.message(room_id, before)
+            if anchor is None or (reader.until is not None and anchor.createdAt > reader.until):
+                raise UnknownMessageError
+            return await self._attendance.messages(room_id, limit=limit, before=anchor)
+
+        return await self._reading.read(room_id, caller_id, messages)

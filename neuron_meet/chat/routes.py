@@ -58,7 +58,7 @@ def chat_routes(history: History) -> list[Route[Any]]:
         Route(
             method="GET",
             path="/api/rooms/{id}/messages",
-            summary="A room's messages, ascending, for the host and attendees",
+            summary="A room's messages, ascending, for the host and attendees; for who has left, those until then",
             handler=messages,
             input=Page,
             output=list[MessageView],

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from limits.aio.storage import RedisStorage
 from limits.aio.storage.redis.redispy import RedispyBridge
 
+from neuron_meet.cluster.keys import hashed
 from neuron_meet.cluster.link import Link
 from neuron_meet.errors import PresenceUnavailable
 from neuron_meet.rates import Rate
@@ -64,11 +65,11 @@ class SharedWindows:
 
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Put `amount` entries into the window; False, and none, beyond `limit`. Raises PresenceUnavailable."""
-        return await self._counts.ask(lambda: self._storage.acquire_entry(key, limit, expiry, amount))
+        return await self._counts.ask(lambda: self._storage.acquire_entry(hashed(key), limit, expiry, amount))
 
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """The time of the window's oldest entry and the number of entries. Raises PresenceUnavailable."""
-        return await self._counts.ask(lambda: self._storage.get_moving_window(key, limit, expiry))
+        return await self._counts.ask(lambda: self._storage.get_moving_window(hashed(key), limit, expiry))
 
 
 class _Storage(RedisStorage):

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+FORMAT = 2
+"""The number of what nodes keep in Redis and say to each other. It rises with each change of that which nodes of the
+release before do not understand; then a deployment is not upgraded node by node (docs/scaling.md, "Upgrades")."""
+FORMER_FORMAT = 1
+"""What the release before the first that had a number counts as."""
+
 
 class Keys:
-    """The names of one deployment. Its database's number is in all of them: channels know no databases."""
+    """The names of one deployment. Its database's number is in all of them: channels know no databases.
+
+    What tells who somebody is stands in them as a hash (`hashed`): names of keys get into logs and monitors.
+    """
 
     def __init__(self, database: int = 0) -> None:
-        self._prefix = f"neuron-meet:{database}"
+        self.former = f"neuron-meet:{database}:"
+        """What the keys of the former format begin with, and of those that all formats share."""
+        self.former_nodes = f"{self.former}{{nodes}}:leases"
+        """Sorted set: the nodes of the former format, by the moment at which their lease ends."""
+        self.formats = f"{self.former}{{nodes}}:formats"
+        """Sorted set: `<format> <node>`, by the moment at which its lease ends. All formats share it."""
+        self._prefix = f"neuron-meet:v{FORMAT}:{database}"
+        self.bans_of = f"{self._prefix}:bans"
+        """String: the life of Redis' data in which the removals that the database knows were put into it."""
         self.nodes = f"{self._prefix}:{{nodes}}:leases"
         """Sorted set: the nodes, by the moment (ms of Redis' clock) at which their lease ends."""
         self.dead = f"{self._prefix}:{{nodes}}:dead"
@@ -47,15 +66,15 @@ class Keys:
 
     def parked_socket(self, pid: str) -> str:
         """String: a socket whose node has gone, for whichever node it comes back to."""
-        return f"{self._prefix}:{{pid {pid}}}:parked"
+        return f"{self._prefix}:{{pid {hashed(pid)}}}:parked"
 
     def moved_socket(self, pid: str) -> str:
         """String: the node that a socket has moved to."""
-        return f"{self._prefix}:{{pid {pid}}}:node"
+        return f"{self._prefix}:{{pid {hashed(pid)}}}:node"
 
     def bucket(self, what: str, key: str) -> str:
         """Hash: a token bucket that all nodes share."""
-        return f"{self._prefix}:limit:{what}:{{{key}}}"
+        return f"{self._prefix}:limit:{what}:{{{hashed(key)}}}"
 
     def windows(self, what: str) -> str:
         """Prefix of the moving windows of a limit that all nodes share."""
@@ -64,3 +83,8 @@ class Keys:
     def parked_messages(self, sid: str) -> str:
         """List: what was sent to a parked socket by one other."""
         return f"{self._prefix}:{{socket {sid}}}:missed"
+
+
+def hashed(name: str) -> str:
+    """128 bits of a name's SHA-256: for what tells who somebody is, or lets its reader be them."""
+    return sha256(name.encode()).hexdigest()[:32]

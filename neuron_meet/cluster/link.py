@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -22,6 +22,7 @@ TIMEOUT_SECONDS = 2.0
 MOST_AT_ONCE = 64
 """Commands under way at once, each on a connection of its own; further ones wait, within their deadline. Redis does one
 after the other anyway, and has connections for 10,000 (`maxclients`) from all nodes."""
+SCANNED_AT_A_TIME = 1_000
 SHARDED_FROM = 7
 """Redis' first version with channels of shards (SPUBLISH)."""
 LINK_ERRORS = (RedisError, OSError, TimeoutError)
@@ -29,6 +30,10 @@ LINK_ERRORS = (RedisError, OSError, TimeoutError)
 
 class RedisUnreachable(ForeseenFailure):
     """Redis cannot be reached at the start. The text says what to do."""
+
+
+class WrongKind(PresenceUnavailable):
+    """A key holds another kind of value than this server puts there."""
 
 
 class Script:
@@ -74,6 +79,9 @@ class Link:
         self.take_from_bucket = Script(self, scripts.TAKE_FROM_BUCKET)
         self.beat = Script(self, scripts.BEAT)
         self.find_dead = Script(self, scripts.FIND_DEAD)
+        self.drop_room = Script(self, scripts.DROP_ROOM)
+        self.keep_out = Script(self, scripts.KEEP_OUT)
+        self.enroll = Script(self, scripts.ENROLL)
         self.expect = Script(self, scripts.EXPECT)
         self.lives = Script(self, scripts.LIVES)
 
@@ -186,8 +194,19 @@ class Link:
         try:
             async with asyncio.timeout(self._timeout):
                 return await work
+        except ResponseError as error:
+            # From a script it stands in the middle of the text.
+            raise (WrongKind if "WRONGTYPE" in str(error) else PresenceUnavailable) from error
         except LINK_ERRORS as error:
             raise PresenceUnavailable from error
+
+    async def names(self, pattern: str, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Call `take` with each key that a glob pattern matches, perhaps more than once. Looks at every key that Redis
+        has, in pieces; for starts. Raises PresenceUnavailable.
+        """
+        found = self.redis.scan_iter(match=pattern, count=SCANNED_AT_A_TIME)
+        while (name := await self.within(anext(found, None))) is not None:
+            await take(name)
 
     async def close(self) -> None:
         """Close the connections."""

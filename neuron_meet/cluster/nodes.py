@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from neuron_meet.cluster.keys import FORMAT, FORMER_FORMAT
 from neuron_meet.cluster.link import Link
 from neuron_meet.errors import PresenceUnavailable
-from neuron_meet.failure import place
+from neuron_meet.failure import ForeseenFailure, place
 
 log = structlog.get_logger(__name__)
 
@@ -19,8 +20,14 @@ LEASE_SECONDS = 8.0
 BEAT_SECONDS = 1.0
 DEAD_SECONDS = 24 * 3600
 """How long it is remembered that a node was found dead: longer than it can be away and come back."""
+NAMED = 5
+"""Nodes of another format that are named; there may be a hundred."""
 PATIENCE_SECONDS = 5.0
 """A node that could not reach Redis itself takes nobody for dead for so long: they may have had the same trouble."""
+
+
+class OtherFormat(ForeseenFailure):
+    """Nodes of a release that does not understand this one's live on the same Redis. The text says what to do."""
 
 
 class Nodes:
@@ -50,6 +57,7 @@ class Nodes:
         self._following: asyncio.Task[None] | None = None
         self._last_beat = time.monotonic()
         self._patient_until = 0.0
+        self._beside_former = False
 
     @property
     def cut_off(self) -> bool:
@@ -57,8 +65,20 @@ class Nodes:
         return time.monotonic() - self._last_beat > LEASE_SECONDS - BEAT_SECONDS
 
     async def start(self) -> None:
-        """Be a node from now on. Raises PresenceUnavailable."""
-        await self._beat()
+        """Be a node from now on. Raises OtherFormat, PresenceUnavailable."""
+        keys, begun = self._link.keys, time.monotonic()
+        others = await self._link.enroll(
+            [keys.nodes, keys.formats, keys.former_nodes], [*self._lease, FORMER_FORMAT]
+        )
+        if others:
+            names = ", ".join(sorted(name.decode(errors="replace") for name in others)[:NAMED])
+            raise OtherFormat(
+                f"On this Redis {len(others)} node(s) of another release are running (format and name: {names}). They "
+                f"would know nothing of the people at this one, whose format is {FORMAT}. Stop them first (one that "
+                f"was killed counts for {LEASE_SECONDS:.0f} s), or give this one another Redis, or another database "
+                "number in REDIS_URL. docs/scaling.md, Upgrades, has the steps."
+            )
+        self._last_beat = begun
         self._task = asyncio.create_task(self._live(), name="cluster-heartbeat")
 
     async def stop(self) -> None:
@@ -73,6 +93,7 @@ class Nodes:
         """Tell the others that this node has gone, with nobody left at it."""
         try:
             await self._link.do("ZREM", self._link.keys.nodes, self.node)
+            await self._link.do("ZREM", self._link.keys.formats, f"{FORMAT} {self.node}")
             await self._link.do("DEL", self._link.keys.node_rooms(self.node))
         except PresenceUnavailable:
             return  # they will find out
@@ -86,15 +107,23 @@ class Nodes:
         """Whether a node has not been dead for as long as its lease. Raises PresenceUnavailable."""
         return bool(await self._link.lives([self._link.keys.nodes], [name]))
 
+    @property
+    def _lease(self) -> list[str | bytes | int]:
+        return [self.node, int(LEASE_SECONDS * 1000), FORMAT]
+
     async def _beat(self) -> None:
-        begun = time.monotonic()
-        names = [self._link.keys.nodes, self._link.keys.dead]
-        is_dead, expired = await self._link.beat(names, [self.node, int(LEASE_SECONDS * 1000)])
+        begun, keys = time.monotonic(), self._link.keys
+        names = [keys.nodes, keys.dead, keys.formats, keys.former_nodes]
+        is_dead, expired, former = await self._link.beat(names, self._lease)
         if is_dead:
             self._lost()
             await self._died()
-            await self._link.beat(names, [self.node, int(LEASE_SECONDS * 1000)])
+            await self._link.beat(names, self._lease)
         self._last_beat = begun
+        if bool(former) is not self._beside_former:  # such a node looks for nobody before it starts
+            self._beside_former = bool(former)
+            if former:
+                log.error("nodes of the former release run on this Redis: meetings are split", nodes=former)
         if begun < self._patient_until:
             return
         dead = {name.decode() for name in expired} - {self.node}

@@ -68,7 +68,10 @@ class Turns:
         while True:
             found = await self._link.take_turn(turn, [token, int(LEASE_SECONDS * 1000)])
             if found:
-                return int(found)
+                try:
+                    return int(found)
+                except ValueError:  # no node has written that: it is mended where the room is loaded
+                    raise PresenceUnavailable from None
             if time.monotonic() > deadline:
                 raise TurnTaken
             await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret

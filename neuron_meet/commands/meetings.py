@@ -81,7 +81,8 @@ def _age(_context: click.Context, _option: click.Parameter, text: str) -> timede
 @click.option("--older-than", "age", required=True, callback=_age, help="Such as 90d, 52w or 2y.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune(age: Any, yes: bool) -> None:
-    """Delete messages older than that, and rooms that ended longer ago, with who was in them.
+    """Delete messages older than that, rooms that ended longer ago, with who was in them, and removals that have been
+    over for longer.
 
     In batches of 1000, each a transaction of its own that locks only what it deletes: a server may go on, and it may
     be stopped and run again. Accounts and rooms that have not ended stay.
@@ -100,7 +101,8 @@ def prune(age: Any, yes: bool) -> None:
         async with opened(settings) as url:
             done = await prune_rows(url, before)
         click.echo(
-            f"Deleted {done.messages} messages, {done.participants} participant rows, {done.rooms} rooms."
+            f"Deleted {done.messages} messages, {done.participants} participant rows, {done.rooms} rooms, "
+            f"{done.removals} removals that were over."
         )
         return 0
 

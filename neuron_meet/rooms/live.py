@@ -19,11 +19,25 @@ class LiveParticipant:
     is_host: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an account stands to a meeting now."""
+
+    inside: bool
+    """It is in the room, at any node, or its place is held for a recovery."""
+    removed: bool
+    """It was removed from the room and is still kept out."""
+
+
 class LiveRooms(Protocol):
     """Meetings in progress, by room code."""
 
     async def participants(self, code: str) -> list[LiveParticipant]:
         """Those in the room now, places held for a recovery included, by the time they joined; [] for none."""
+        ...
+
+    async def standing(self, code: str, user_id: str) -> Standing:
+        """How an account stands to a meeting now. Raises PresenceUnavailable where that cannot be known."""
         ...
 
     def changing(self, code: str) -> AbstractAsyncContextManager[None]:

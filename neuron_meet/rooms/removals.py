@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from heapq import nlargest
 from typing import NamedTuple, Protocol
 
 REMOVED_ACCOUNT_SECONDS = 12 * 3600.0
@@ -12,8 +14,10 @@ REMOVED_GUEST_SECONDS = 600.0
 """A guest has no identity to hold on to: their socket, and their address together with their name, stay out so long."""
 DENIED_SECONDS = 300.0
 """Whom the host did not let in is not asked for again for so long (contract: "for some minutes")."""
-MAX_REMOVALS = 10_000
-"""Entries kept at most; the oldest go first. Bounds memory against a host who removes without end."""
+MAX_OF_ROOM = 2_000
+"""Entries kept of one room at most: some 700 removals, seven times the largest meeting."""
+MAX_REMOVALS = 50_000
+"""Entries kept of all rooms at most, some 12 MB; beyond it hosts who have more than others lose theirs first."""
 
 
 class Visitor(NamedTuple):
@@ -25,8 +29,22 @@ class Visitor(NamedTuple):
     name: str
 
 
+class _Table:
+    """Who is kept out of one room, until when, and whose room it is."""
+
+    __slots__ = ("host_id", "until")
+
+    def __init__(self, host_id: str) -> None:
+        self.host_id = host_id
+        self.until: dict[str, float] = {}
+
+
 class Removals:
-    """Who is kept out of which room, in memory: a restart of the server forgets them (docs/security.md)."""
+    """Who is kept out of which room, in this process's memory.
+
+    Nobody's entries are pushed out by what others do in their rooms: each room has a bound of its own, and where all
+    rooms together have too many, the hosts who have most are cut to the same number each.
+    """
 
     def __init__(
         self,
@@ -38,35 +56,80 @@ class Removals:
         self._now = now
         self._account_seconds = account_seconds
         self._guest_seconds = guest_seconds
-        self._until: dict[tuple[str, str], float] = {}
+        self._rooms: dict[str, _Table] = {}
+        self._entries = 0
 
-    def record(self, code: str, visitor: Visitor) -> None:
-        """Keep somebody out of the meeting `code`."""
+    def __len__(self) -> int:
+        """Entries of all rooms."""
+        return self._entries
+
+    def record(self, code: str, visitor: Visitor, host_id: str) -> None:
+        """Keep somebody out of the meeting `code`, which is `host_id`'s."""
         until = dict.fromkeys(guest_keys(visitor), self._guest_seconds)
         if visitor.user_id is not None:
             until[account_key(visitor.user_id)] = self._account_seconds
-        for key, seconds in until.items():
-            self._until.pop((code, key), None)
-            self._until[code, key] = self._now() + seconds
-        while len(self._until) > MAX_REMOVALS:
-            del self._until[next(iter(self._until))]
+        self._put(code, host_id, until)
+
+    def record_account(self, code: str, user_id: str, host_id: str, seconds: float) -> None:
+        """Keep an account out of the meeting `code` for so long: it was removed before this process began."""
+        self._put(code, host_id, {account_key(user_id): seconds})
 
     def applies(self, code: str, visitor: Visitor) -> bool:
         """Whether somebody was removed from the meeting `code` and is still kept out."""
-        keys = [account_key(visitor.user_id)] if visitor.user_id is not None else guest_keys(visitor)
-        for key in keys:
-            until = self._until.get((code, key))
-            if until is None:
-                continue
-            if until > self._now():
-                return True
-            del self._until[code, key]
-        return False
+        if (table := self._rooms.get(code)) is None:
+            return False
+        now = self._now()
+        return any(table.until.get(key, 0.0) > now for key in keys_of(visitor))
 
     def forget(self, code: str) -> None:
         """The meeting is over."""
-        for entry in [entry for entry in self._until if entry[0] == code]:
-            del self._until[entry]
+        if (table := self._rooms.pop(code, None)) is not None:
+            self._entries -= len(table.until)
+
+    def _put(self, code: str, host_id: str, seconds: dict[str, float]) -> None:
+        now = self._now()
+        table = self._rooms.setdefault(code, _Table(host_id))
+        before = len(table.until)
+        table.until |= {key: now + left for key, left in seconds.items()}
+        trim(table.until, now, MAX_OF_ROOM)
+        self._entries += len(table.until) - before
+        if self._entries > MAX_REMOVALS:
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Drop what is over, then what hosts have above the same number for each; a tenth is free afterwards."""
+        by_host: defaultdict[str, list[tuple[float, str, str]]] = defaultdict(list)
+        for code, table in self._rooms.items():
+            by_host[table.host_id] += [
+                (until, code, key) for key, until in table.until.items() if until > now
+            ]
+        target = MAX_REMOVALS * 9 // 10
+        share = fair_share([len(entries) for entries in by_host.values()], target)
+        kept = [entry for entries in by_host.values() for entry in nlargest(share, entries)]
+        hosts = {code: table.host_id for code, table in self._rooms.items()}
+        self._rooms.clear()
+        for until, code, key in nlargest(target, kept):
+            self._rooms.setdefault(code, _Table(hosts[code])).until[key] = until
+        self._entries = sum(len(table.until) for table in self._rooms.values())
+
+
+def trim(until: dict[str, float], now: float, most: int) -> None:
+    """Where there are more than `most` entries: drop what is over, then what ends soonest; a quarter is free then."""
+    if len(until) > most:
+        kept = nlargest(most * 3 // 4, ((end, key) for key, end in until.items() if end > now))
+        until.clear()
+        until.update((key, end) for end, key in kept)
+
+
+def fair_share(sizes: Sequence[int], most: int) -> int:
+    """How much each may keep, one at least, so that all together keep `most`, and who has less than that keeps all."""
+    left = most
+    for index, size in enumerate(sorted(sizes)):
+        others = len(sizes) - index
+        if size * others > left:
+            return max(left // others, 1)
+        left -= size
+    return max(sizes, default=1)
 
 
 class KeptOut(Protocol):
@@ -80,11 +143,11 @@ class KeptOut(Protocol):
         """Whether they were not let in, some minutes ago at most."""
         ...
 
-    def remove(self, visitor: Visitor) -> None:
-        """Keep somebody out of this meeting."""
+    def remove(self, visitor: Visitor, host_id: str) -> None:
+        """Keep somebody out of this meeting, which is `host_id`'s."""
         ...
 
-    def deny(self, visitor: Visitor) -> None:
+    def deny(self, visitor: Visitor, host_id: str) -> None:
         """Do not ask again for somebody, for some minutes."""
         ...
 
@@ -113,13 +176,13 @@ class RoomRemovals:
         """Whether they were not let in, some minutes ago at most."""
         return self._denials.applies(self._code, visitor)
 
-    def remove(self, visitor: Visitor) -> None:
-        """Keep somebody out of this meeting."""
-        self._removals.record(self._code, visitor)
+    def remove(self, visitor: Visitor, host_id: str) -> None:
+        """Keep somebody out of this meeting, which is `host_id`'s."""
+        self._removals.record(self._code, visitor, host_id)
 
-    def deny(self, visitor: Visitor) -> None:
+    def deny(self, visitor: Visitor, host_id: str) -> None:
         """Do not ask again for somebody, for some minutes."""
-        self._denials.record(self._code, visitor)
+        self._denials.record(self._code, visitor, host_id)
 
     def forget(self) -> None:
         """The meeting is over."""
@@ -134,6 +197,11 @@ class RoomRemovals:
 def account_key(user_id: str) -> str:
     """What an account is known by."""
     return f"user:{user_id}"
+
+
+def keys_of(visitor: Visitor) -> list[str]:
+    """What somebody at the door is known by: a verified account by nothing else."""
+    return [account_key(visitor.user_id)] if visitor.user_id is not None else guest_keys(visitor)
 
 
 def guest_keys(visitor: Visitor) -> list[str]:

@@ -155,7 +155,7 @@ def rooms_routes(rooms: RoomService, lookups: FailureLimit) -> list[Route[Any]]:
         Route(
             method="GET",
             path="/api/rooms/{id}/participants",
-            summary="Open Participant rows, for the host and attendees",
+            summary="Open Participant rows, for the host and attendees; none for who has left",
             handler=open_participants,
             output=list[ParticipantView],
             access=bearer,

@@ -23,6 +23,7 @@ from neuron_meet.errors import (
 )
 from neuron_meet.rooms.codes import new_room_code, room_code_in
 from neuron_meet.rooms.live import LiveParticipant, LiveRooms
+from neuron_meet.rooms.reading import Reader, Reading
 from neuron_meet.store.attendance import Attendance
 from neuron_meet.store.errors import ForeignKeyViolationError, RecordNotFoundError, UniqueViolationError
 from neuron_meet.store.models import Participant, Room
@@ -53,6 +54,7 @@ class RoomService:
         self._rooms = rooms
         self._attendance = attendance
         self._live = live
+        self._reading = Reading(attendance, live)
         self._most_open = most_open
         self._creating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -106,15 +108,15 @@ class RoomService:
         return await self._live.participants(meant) if meant is not None else []
 
     async def open_participants(self, room_id: str, caller_id: str) -> list[Participant]:
-        """The open Participant rows with their accounts.
+        """The open Participant rows with their accounts; none for an attendee who has left.
 
-        Raises :class:`Refused` (`ROOM_NOT_FOUND`), also when the caller neither hosts nor attended the room: an
-        answer of its own would tell strangers which ids exist.
+        Raises as :meth:`neuron_meet.rooms.reading.Reading.read`.
         """
-        rows = await self._attendance.open_rows(room_id, caller_id)
-        if rows is None:
-            raise Refused(ROOM_NOT_FOUND)
-        return rows
+
+        async def rows(reader: Reader) -> list[Participant]:
+            return await self._attendance.open_rows(room_id) if reader.until is None else []
+
+        return await self._reading.read(room_id, caller_id, rows)
 
     async def change_settings(
         self, room_id: str, caller_id: str, changes: Mapping[str, bool | int], *, is_locked: bool | None

@@ -36,7 +36,7 @@ def deny_participant(signaling: Signaling, caller: Caller, request: DenyParticip
     def step(room: LiveRoom) -> Outcome:
         as_host(room, caller, request.room_id)
         waiter = lobby.waiter_of(room, request.target)
-        room.kept_out.deny(waiter.visitor())
+        room.deny(waiter)
         return Outcome([lobby.turn_away(room, waiter, errors.DENIED_BY_HOST)])
 
     return signaling.act(hosted_room(signaling, caller, request.room_id), step)

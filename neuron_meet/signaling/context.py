@@ -15,6 +15,7 @@ from neuron_meet.errors import Refused
 from neuron_meet.failure import place
 from neuron_meet.ice.servers import IceServers
 from neuron_meet.signaling.attendance import Attendance
+from neuron_meet.signaling.bans import Bans
 from neuron_meet.signaling.effects import (
     CloseRow,
     Decision,
@@ -47,6 +48,7 @@ class Signaling:
     entrance: Entrance
     rooms: Rooms
     attendance: Attendance
+    bans: Bans
     journal: Journal
     typing: TypingIndicators
     ice: IceServers

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from msgspec import structs
 
@@ -43,16 +45,41 @@ def mute_participant(signaling: Signaling, caller: Caller, request: MuteParticip
     return signaling.act(hosted_room(signaling, caller, request.room_id), step)
 
 
-def remove_participant(signaling: Signaling, caller: Caller, request: RemoveParticipant) -> Decision:
+async def remove_participant(signaling: Signaling, caller: Caller, request: RemoveParticipant) -> Outcome:
     """Take one participant out of the meeting and keep them out of it."""
+    outcome, _ = await remove(
+        signaling,
+        hosted_room(signaling, caller, request.room_id),
+        lambda room: _target_of_host(room, caller, request),
+        errors.REMOVED_BY_HOST,
+    )
+    return outcome
+
+
+async def remove(
+    signaling: Signaling, code: str, target_in: Callable[[LiveRoom], Participant | None], reason: str
+) -> tuple[Outcome, Participant | None]:
+    """Take `target_in` a room out of it and keep them out: at once, and of an account in the database too when this
+    returns (or as soon as that is there). Returns what is left of the outcome, and who it was, if anybody.
+
+    Raises what `target_in` raises, and PresenceUnavailable.
+    """
+    removed: list[tuple[Participant, datetime]] = []
 
     def step(room: LiveRoom) -> Outcome:
-        target = _target_of_host(room, caller, request)
-        room.kept_out.remove(target.visitor())
-        told = ToSocket(target.sid, ForceDisconnect(reason=errors.REMOVED_BY_HOST))
+        removed.clear()  # a step may be tried more than once
+        if (target := target_in(room)) is None:
+            return Outcome()
+        removed.append((target, signaling.now()))
+        room.remove(target)
+        told = ToSocket(target.sid, ForceDisconnect(reason=reason))
         return Outcome([told, *depart(signaling, room, target.sid)])
 
-    return signaling.act(hosted_room(signaling, caller, request.room_id), step)
+    outcome = await settled(signaling.act(code, step))
+    for target, moment in removed:
+        if target.user_id is not None:
+            await signaling.bans.record(target.room_id, target.user_id, moment)
+    return outcome, removed[0][0] if removed else None
 
 
 async def lock_room(signaling: Signaling, caller: Caller, request: LockRoom) -> Outcome:

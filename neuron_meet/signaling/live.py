@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import structlog
 
 from neuron_meet import errors
-from neuron_meet.rooms.live import LiveParticipant
+from neuron_meet.rooms.live import LiveParticipant, Standing
 from neuron_meet.rooms.policy import rules_of
+from neuron_meet.rooms.removals import Visitor
 from neuron_meet.signaling import admission, lobby
 from neuron_meet.signaling.context import Signaling
 from neuron_meet.signaling.departure import depart
@@ -40,6 +41,11 @@ class LiveMeetings:
             )
             for member in sorted(members, key=lambda member: member.joined_at)
         ]
+
+    async def standing(self, code: str, user_id: str) -> Standing:
+        """How an account stands to a meeting now. Raises PresenceUnavailable."""
+        room = await settled(self._signaling.presence.look(code))
+        return Standing(room.holder(user_id) is not None, room.kept_out.removed(Visitor("", user_id, "", "")))
 
     @asynccontextmanager
     async def changing(self, code: str) -> AsyncGenerator[None]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from neuron_meet import errors
 from neuron_meet.errors import Refused
+from neuron_meet.rates import address_key
 from neuron_meet.signaling.caller import Caller
 from neuron_meet.signaling.context import Signaling
 from neuron_meet.signaling.effects import Decision, Outcome, RoomEffect, ToSocket
@@ -20,7 +23,8 @@ from neuron_meet.signaling.presence.room import LiveRoom
 from neuron_meet.signaling.presence.waiter import Waiter
 
 MAX_WAITING = 200
-"""Who may wait for one room at a time: what a host can still overlook, twice the largest meeting."""
+"""Who may wait for one room at a time: what a host can still overlook, twice the largest meeting. Nobody has a share
+of it until it is full; then an address that has more places than another's gives one up."""
 SHOWS_KNOCK = "waiting-room"
 """The capability of a front end that can show a knock (contract, New events)."""
 
@@ -30,13 +34,27 @@ def knock(signaling: Signaling, caller: Caller, room: LiveRoom, name: str) -> Ou
     effects = replace_knocks(room, caller.sid, seat_of(caller.sid, caller.user_id))
     if caller.sid not in room.waiting:
         if len(room.waiting) >= MAX_WAITING:
-            raise Refused(errors.ROOM_FULL)
+            effects += _give_up_place(room, caller.address)
         since = signaling.now().timestamp()
         room.knock(Waiter(caller.sid, caller.user_id, caller.address, name, signaling.presence.node, since))
         asked = WaitingParticipant(socket_id=caller.sid, display_name=name, user_id=caller.user_id)
         effects += _to_host(room, asked)
     effects.append(ToSocket(caller.sid, _told(room, caller)))
     return Outcome(effects, Waiting(errors.WAITING_FOR_HOST.message))
+
+
+def _give_up_place(room: LiveRoom, address: str) -> list[RoomEffect]:
+    """The newest knock of the address that has most places makes place for one from `address`.
+
+    Raises Refused where that address would then have no fewer than the other.
+    """
+    places = Counter(address_key(waiter.address) for waiter in room.waiting.values())
+    fullest, most = places.most_common(1)[0]
+    if places[address_key(address)] + 1 >= most:
+        raise Refused(errors.ROOM_FULL)
+    newest = next(w for w in reversed(room.waiting.values()) if address_key(w.address) == fullest)
+    left = _to_host(room, WaitingParticipantLeft(socket_id=newest.sid))
+    return [turn_away(room, newest, errors.ROOM_FULL), *left]
 
 
 def withdraw(signaling: Signaling, caller: Caller, *, except_code: str | None = None) -> Decision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -21,9 +21,11 @@ from neuron_meet.signaling.effects import Outcome
 from neuron_meet.signaling.events import UserTyping
 from neuron_meet.signaling.presence.cluster import ClusterPresence
 from neuron_meet.signaling.presence.entries import Told
+from neuron_meet.signaling.presence.known_bans import KnownBans
 from neuron_meet.signaling.presence.luggage import ANSWER, ASK, FRAME
 from neuron_meet.signaling.presence.moves import Moves
 from neuron_meet.signaling.presence.reach import BEAT, DIRECT, Reach
+from neuron_meet.store.removals import ActiveRemoval
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +43,12 @@ class ClusterNode:
     `serve` must have been called before `start`: it names what happens in the rooms at this node.
     """
 
-    def __init__(self, redis_url: str, name: str) -> None:
+    def __init__(
+        self, redis_url: str, name: str, removals: Callable[[], Awaitable[Sequence[ActiveRemoval]]]
+    ) -> None:
+        """`removals`: those that the database knows; it raises DatabaseUnreachable."""
         self.link = Link(redis_url)
+        self._bans = KnownBans(self.link, removals)
         self.counts = Counts(self.link)
         self.name, self._lives = name, 0
         self.presence = ClusterPresence(self.link, name, carry_out=_nothing)
@@ -116,17 +122,26 @@ class ClusterNode:
     async def tell_all(self, message: bytes) -> None:
         """Send a message to every node's inbox, this one's too. Raises PresenceUnavailable."""
         names = await self.link.do("ZRANGE", self.link.keys.nodes, 0, -1)
-        await self.link.publish([(self.link.keys.node_channel(name.decode()), message) for name in names])
+        await self.link.publish(
+            [(self.link.keys.node_channel(name.decode(errors="replace")), message) for name in names]
+        )
 
     async def start(self) -> None:
-        """Be one of the nodes. Raises RedisUnreachable, PresenceUnavailable."""
-        await self.link.check()
-        await self.presence.hosting.channels.start(
-            self.link.keys.node_channel(self.presence.node), self._receive
-        )
-        self._epoch = await self.link.life()
-        self.presence.hosting.up = True
-        await self.nodes.start()
+        """Be one of the nodes. Raises RedisUnreachable, OtherFormat, PresenceUnavailable; it is none then."""
+        try:
+            await self.link.check()
+            await self.presence.hosting.channels.start(
+                self.link.keys.node_channel(self.presence.node), self._receive
+            )
+            self._epoch = await self.link.life()
+            self.presence.hosting.up = True
+            await self.nodes.start()
+            await self._bans.see_to(self._epoch, former=True)
+        except BaseException:
+            await self.nodes.stop()
+            await self.presence.stop()
+            await self.link.close()
+            raise
 
     async def stop(self) -> None:
         """Be none any more; nobody is left at this node."""
@@ -167,6 +182,7 @@ class ClusterNode:
             self._epoch = epoch
             self.presence.settle(SETTLE_SECONDS)
             self.presence.hosting.lost()
+        await self._bans.see_to(epoch)
         if not self.presence.up:
             await self.presence.come_back()
         if self.moves is not None:
@@ -187,7 +203,7 @@ class ClusterNode:
         await self.presence.hosting.channels.subscribe(self.link.keys.node_channel(name), self._receive)
         self.presence.hosting.node = self.nodes.node = name
         self.presence.forget_untold()
-        self.presence.hosting.drop(out)
+        self.presence.hosting.disconnect(out)
 
     async def _bury(self, node: str) -> None:
         signaling = self._signaling

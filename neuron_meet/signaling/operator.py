@@ -10,9 +10,8 @@ from typing import Any
 from neuron_meet import errors
 from neuron_meet.rooms.codes import room_code_in
 from neuron_meet.signaling.context import Signaling
-from neuron_meet.signaling.departure import depart
-from neuron_meet.signaling.effects import Outcome, ToSocket, settled
-from neuron_meet.signaling.events import ForceDisconnect
+from neuron_meet.signaling.controls import remove
+from neuron_meet.signaling.effects import settled
 from neuron_meet.signaling.expulsion import Expulsion
 from neuron_meet.signaling.live import LiveMeetings
 from neuron_meet.signaling.presence.participant import Participant
@@ -88,15 +87,12 @@ class Operator:
         if participant is None:
             return None
 
-        def step(room: LiveRoom) -> Outcome:
-            member = room.members.get(sid)
-            if member is None:
-                return Outcome()
-            room.kept_out.remove(member.visitor())
-            told = ToSocket(sid, ForceDisconnect(reason=errors.REMOVED_BY_OPERATOR))
-            return Outcome([told, *depart(self.signaling, room, sid)])
-
-        await settled(self.signaling.act(participant.room_code, step))
+        await remove(
+            self.signaling,
+            participant.room_code,
+            lambda room: room.members.get(sid),
+            errors.REMOVED_BY_OPERATOR,
+        )
         return participant
 
     async def end(self, code: str) -> bool:

@@ -35,7 +35,7 @@ class Comparison:
 
 async def compare(cli: PrismaCli, former_schema: Path) -> Comparison:
     """Compare the CLI's database with the former server's schema. Raises IntrospectionFailed."""
-    ours = _models(former_schema)
+    ours = models(former_schema)
     with tempfile.TemporaryDirectory(prefix="neuron-meet-") as folder:
         former, found = Path(folder, "former.prisma"), Path(folder, "found.prisma")
         for copy in (former, found):
@@ -59,7 +59,8 @@ async def compare(cli: PrismaCli, former_schema: Path) -> Comparison:
     return judge_difference(diff.stdout, ours)
 
 
-def _models(schema: Path) -> frozenset[str]:
+def models(schema: Path) -> frozenset[str]:
+    """The names of a schema's models."""
     return frozenset(re.findall(r"^model (\w+)", schema.read_text(), re.MULTILINE))
 
 

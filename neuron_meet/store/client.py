@@ -236,5 +236,8 @@ class Database:
 
 async def look_at_each_table(prisma: Prisma) -> None:
     """Read a row of each table. Raises StoreError where one, or one of its columns, is not there."""
-    for table in (prisma.user, prisma.room, prisma.roomsettings, prisma.participant, prisma.message):
+    tables = (
+        prisma.user, prisma.room, prisma.roomsettings, prisma.participant, prisma.message, prisma.roomremoval
+    )  # fmt: skip
+    for table in tables:
         await table.find_first()

@@ -14,8 +14,9 @@ async def erase(url: str, email: str) -> bool:
     """Delete the account with that address (in any casing). False where there is none. Raises DatabaseUnreachable.
 
     In one transaction: messages and attendance stay without it, under the name `Deleted account`; rooms that it hosts
-    end, and are nobody's; the row with address, names, picture and password hash is gone, and its tokens prove
-    nothing any more. What it wrote is history of others and stays: `neuron-meet db prune` removes that by age.
+    end, and are nobody's; the row with address, names, picture and password hash is gone, and with it from which rooms
+    the account was removed; its tokens prove nothing any more. What it wrote is history of others and stays:
+    `neuron-meet db prune` removes that by age.
     """
     address = address_of(url)
     async with session(address) as connection, connection.transaction():

@@ -9,7 +9,7 @@ import asyncpg
 
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.store import assets
-from neuron_meet.store.adoption import IntrospectionFailed, compare
+from neuron_meet.store.adoption import IntrospectionFailed, compare, models
 from neuron_meet.store.engine.address import DatabaseAddress
 from neuron_meet.store.history import (
     HISTORY_TABLE,
@@ -126,7 +126,7 @@ async def _bring_up_to_date(
         applied = {record.name for record in contents.history or ()}
         missing = [migration for migration in migrations if migration.name not in applied]
         if verdict is Verdict.UNKNOWN:
-            await _adopt(url, address, connection, missing.pop(0), say)
+            missing = await _adopt(url, address, connection, missing, say)
         if missing:
             say(f"Applying to the database {address}: {', '.join(migration.name for migration in missing)}.")
             await open_history(connection, address.schema)
@@ -142,11 +142,20 @@ async def _apply(connection: Any, migration: Migration) -> None:
         raise MigrationRefused(f"The migration {migration.name} failed: {error}") from None
 
 
-async def _adopt(url: str, address: DatabaseAddress, connection: Any, first: Migration, say: Say) -> None:
-    """Record the first migration as applied if the former server's tables are there; refuse everything else."""
+async def _adopt(
+    url: str, address: DatabaseAddress, connection: Any, missing: list[Migration], say: Say
+) -> list[Migration]:
+    """Record as applied what the tables that are there are the result of: the first migration for the former server's,
+    all of them where `db push` has made this server's. Refuses everything else. Returns what is left to apply.
+    """
     say(f"The database {address} has tables but no history of ours: comparing it with the former server's.")
+    first, own = missing[0], assets.schema_file()
+    former = assets.migrations_dir() / first.name / "schema.prisma"
     try:
-        found = await compare(PrismaCli(url), assets.migrations_dir() / first.name / "schema.prisma")
+        found = await compare(PrismaCli(url), former)
+        pushed = (models(own) - models(former)) & set(found.foreign)
+        if not found.difference and pushed:
+            found = await compare(PrismaCli(url), own)
     except IntrospectionFailed as error:
         raise MigrationRefused(
             f"The database {address} has tables that Prisma cannot read, and was left as it is: {error}"
@@ -158,14 +167,19 @@ async def _adopt(url: str, address: DatabaseAddress, connection: Any, first: Mig
             f"{found.difference}"
         )
     await open_history(connection, address.schema)
-    await record_applied(connection, first)
+    done = missing if pushed else [first]
+    for migration in done:
+        await record_applied(connection, migration)
     kept = (
         f" Other tables and types in it are left alone: {', '.join(found.foreign)}." if found.foreign else ""
     )
+    whose, count = ("", "count") if pushed else ("the former server's ", "counts")
+    names = ", ".join(migration.name for migration in done)
     say(
-        f"Adopted the former server's database {address}: its tables and rows are as they were, and the migration "
-        f"{first.name} counts as applied (table {HISTORY_TABLE}).{kept}"
+        f"Adopted {whose or 'the '}database {address}: its tables and rows are as they were, and the "
+        f"migration{'s' if pushed else ''} {names} {count} as applied (table {HISTORY_TABLE}).{kept}"
     )
+    return [migration for migration in missing if migration not in done]
 
 
 def _warn_of_edits(migrations: tuple[Migration, ...], contents: Contents, say: Say) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from neuron_meet.store.generated.enums import MessageType
-from neuron_meet.store.generated.models import Message, Participant, Room, RoomSettings, User
+from neuron_meet.store.generated.models import Message, Participant, Room, RoomRemoval, RoomSettings, User
 
-__all__ = ["Message", "MessageType", "Participant", "Room", "RoomSettings", "User"]
+__all__ = ["Message", "MessageType", "Participant", "Room", "RoomRemoval", "RoomSettings", "User"]

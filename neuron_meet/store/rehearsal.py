@@ -17,6 +17,7 @@ from neuron_meet.store.ids import new_id
 from neuron_meet.store.messages import Messages, NewMessage
 from neuron_meet.store.models import Message, MessageType
 from neuron_meet.store.participants import Participants
+from neuron_meet.store.removals import StoredRemovals
 from neuron_meet.store.rooms import Rooms
 from neuron_meet.store.users import Users
 
@@ -69,7 +70,7 @@ def _frequent(database: Database, newest_messages: int) -> Iterator[Awaitable[ob
 
 def _others(database: Database) -> Iterator[Awaitable[object]]:
     users, rooms, participants = Users(database), Rooms(database), Participants(database)
-    for model in ("user", "room", "roomsettings", "participant", "message"):
+    for model in ("user", "room", "roomsettings", "participant", "message", "roomremoval"):
         yield getattr(database.prisma, model).find_first()
     yield participants.open_ids(["a room"], "prefix")
     yield participants.reopen(["a row"])
@@ -108,8 +109,8 @@ def _others(database: Database) -> Iterator[Awaitable[object]]:
     for user_id in ("an account", None):
         yield participants.history("a row", user_id, HISTORY_ROWS)
     attendance = Attendance(database)
-    yield attendance.may_read("a room", "an account")
-    yield attendance.open_rows("a room", "an account")
+    yield attendance.attended("a room", "an account")
+    yield attendance.open_rows("a room")
     yield attendance.message("a room", "a message")
     before = Message(
         id="a message",
@@ -121,3 +122,6 @@ def _others(database: Database) -> Iterator[Awaitable[object]]:
     for size in PAGE_SIZES:
         for anchor in (None, before):
             yield attendance.messages("a room", limit=size, before=anchor)
+        yield attendance.messages("a room", limit=size, until=datetime.now(UTC))
+    removed = datetime.now(UTC)
+    yield StoredRemovals(database).record("a room", "an account", removed, removed)

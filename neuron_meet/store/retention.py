@@ -27,6 +27,10 @@ DELETE FROM "Room" WHERE id IN (
   AND NOT EXISTS (SELECT 1 FROM "Participant" p WHERE p."roomId" = r.id)
   AND NOT EXISTS (SELECT 1 FROM "Message" m WHERE m."roomId" = r.id) LIMIT $2 FOR UPDATE SKIP LOCKED)
 """
+REMOVALS = """
+DELETE FROM "RoomRemoval" WHERE ("roomId", "userId") IN (
+  SELECT "roomId", "userId" FROM "RoomRemoval" WHERE "until" < $1 ORDER BY "until" LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +40,34 @@ class Pruned:
     messages: int
     participants: int
     rooms: int
+    removals: int
 
 
 async def prune(
     url: str, before: datetime, said: Callable[[str, int], None] = lambda _what, _rows: None
 ) -> Pruned:
-    """Delete messages older than `before`, and rooms that ended before it with who was in them.
+    """Delete messages older than `before`, rooms that ended before it with who was in them, and removals that were
+    over by then.
 
     Accounts, rooms that have not ended and who was in those stay. Each batch is a transaction of its own, so it may be
     stopped and run again at any time. `said` is called after each batch. Raises DatabaseUnreachable.
     """
     address = address_of(url)
     moment = before.astimezone(UTC).replace(tzinfo=None)  # Prisma's columns hold UTC
-    counts: list[int] = []
+    counts: dict[str, int] = {}
     async with session(address) as connection:
-        for what, statement in (("messages", MESSAGES), ("participants", PARTICIPANTS), ("rooms", ROOMS)):
+        for what, statement in (
+            ("messages", MESSAGES),
+            ("participants", PARTICIPANTS),
+            ("removals", REMOVALS),
+            ("rooms", ROOMS),
+        ):
             total = 0
             while rows := await _batch(connection, address.schema, statement, moment):
                 total += rows
                 said(what, total)
-            counts.append(total)
-    return Pruned(*counts)
+            counts[what] = total
+    return Pruned(**counts)
 
 
 async def _batch(connection: Any, schema: str, statement: str, moment: datetime) -> int:

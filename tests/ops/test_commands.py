@@ -205,20 +205,27 @@ async def test_what_is_old_goes_and_nothing_else(
                 place.id,
                 (now - timedelta(days=ended)).replace(tzinfo=None),
             )
+    for days in (100, 80):
+        await meet.sql(
+            'INSERT INTO "RoomRemoval" ("roomId", "userId", "removedAt", "until") VALUES ($1, $2, $3, $3)',
+            running.id,
+            (await meet.person()).id,
+            (now - timedelta(days=days)).replace(tzinfo=None),
+        )
     batches: list[tuple[str, int]] = []
     done = await prune(
         database_url, now - timedelta(days=90), lambda what, rows: batches.append((what, rows))
     )
     # The old room's newer messages keep it: what is younger than the limit is never deleted.
-    assert done == Pruned(messages=9, participants=5, rooms=0)
+    assert done == Pruned(messages=9, participants=5, rooms=0, removals=1)
     assert [rows for what, rows in batches if what == "messages"] == [2, 4, 6, 8, 9]
     assert await meet.pool.fetchval('SELECT count(*) FROM "Message"') == 6
     assert await meet.pool.fetchval('SELECT count(*) FROM "Participant"') == 10
     code, said = await shell.run("db", "prune", "--older-than", "40d", "--yes")
-    assert (code, said) == (0, "Deleted 3 messages, 0 participant rows, 0 rooms.")
+    assert (code, said) == (0, "Deleted 3 messages, 0 participant rows, 0 rooms, 1 removals that were over.")
     await meet.sql('DELETE FROM "Message" WHERE "roomId" = $1', old.id)
     code, said = await shell.run("db", "prune", "--older-than", "40d", "--yes")
-    assert (code, said) == (0, "Deleted 0 messages, 0 participant rows, 1 rooms.")
+    assert (code, said) == (0, "Deleted 0 messages, 0 participant rows, 1 rooms, 0 removals that were over.")
     assert (await shell.run("db", "prune", "--older-than", "soon", "--yes"))[0] == 2
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from neuron_meet.store.removals import StoredRemovals
 from tests.rest.server import Server
 from tests.rest.shapes import ID, TIME, error
 
@@ -195,3 +196,112 @@ async def test_messages_of_an_account_that_was_deleted(server: Server) -> None:
     await server.database.prisma.user.delete(where={"id": grace.id})
     (message,) = (await server.get(f"/api/rooms/{room['id']}/messages", token)).body
     assert (message["senderName"], message["userId"], message["user"]) == ("Grace", None, None)
+
+
+async def attendee(server: Server, room_id: str, **row: Any) -> tuple[str, str]:
+    """An account that has been in the room, by that row: its id and a token."""
+    account, token = await server.account("Grace")
+    await server.database.prisma.participant.create(data={"roomId": room_id, "userId": account.id, **row})  # type: ignore[typeddict-item]
+    return account.id, token
+
+
+async def contents(server: Server, room_id: str, token: str, query: str = "") -> list[str]:
+    answer = await server.get(f"/api/rooms/{room_id}/messages{query}", token)
+    assert answer.status == 200, answer
+    return [message["content"] for message in answer.body]
+
+
+@pytest.mark.parametrize(
+    ("row", "read"),
+    [
+        ({"isActive": False, "joinedAt": MORNING, "leftAt": MORNING + timedelta(milliseconds=4)}, 5),
+        # Closed without a moment, as the former server left them, and open without anybody behind it: as of joining.
+        ({"isActive": False, "joinedAt": MORNING + timedelta(milliseconds=2)}, 3),
+        ({"isActive": True, "joinedAt": MORNING + timedelta(milliseconds=2)}, 3),
+    ],
+)
+async def test_who_has_left_reads_nothing_younger(server: Server, row: dict[str, Any], read: int) -> None:
+    _, host = await server.account()
+    room = await server.room(host)
+    ids = await write(server, room["id"], 10)
+    _, token = await attendee(server, room["id"], **row)
+    assert await contents(server, room["id"], token) == [str(number) for number in range(read)]
+    assert await contents(server, room["id"], host) == [str(number) for number in range(10)]
+    assert (await server.get(f"/api/rooms/{room['id']}/participants", token)).body == []
+    # Paging: back from what may be read, and no word about what may not.
+    assert await contents(server, room["id"], token, f"?before={ids[read - 1]}") == [
+        str(number) for number in range(read - 1)
+    ]
+    for younger in ids[read:]:
+        answer = await server.get(f"/api/rooms/{room['id']}/messages?before={younger}", token)
+        unknown = await server.get(f"/api/rooms/{room['id']}/messages?before=nothing", token)
+        assert (answer.status, answer.body) == (unknown.status, unknown.body)
+        assert answer.status == 400
+
+
+async def test_the_last_leaving_counts(server: Server) -> None:
+    _, host = await server.account()
+    room = await server.room(host)
+    await write(server, room["id"], 10)
+    user_id, token = await attendee(
+        server, room["id"], isActive=False, joinedAt=MORNING, leftAt=MORNING + timedelta(milliseconds=1)
+    )
+    await server.database.prisma.participant.create(
+        data={
+            "roomId": room["id"],
+            "userId": user_id,
+            "isActive": False,
+            "joinedAt": MORNING + timedelta(milliseconds=3),
+            "leftAt": MORNING + timedelta(milliseconds=6),
+        }
+    )
+    assert await contents(server, room["id"], token) == [str(number) for number in range(7)]
+
+
+async def test_who_is_inside_reads_everything_whatever_the_rows_say(server: Server) -> None:
+    _, host = await server.account()
+    room = await server.room(host)
+    await write(server, room["id"], 10)
+    user_id, token = await attendee(server, room["id"], isActive=False, joinedAt=MORNING, leftAt=MORNING)
+    guest = await server.database.prisma.participant.create(data={"roomId": room["id"], "guestName": "Gus"})
+    path = f"/api/rooms/{room['id']}/participants"
+    assert len(await contents(server, room["id"], token)) == 1
+    server.live.inside.add((room["code"], user_id))
+    assert len(await contents(server, room["id"], token)) == 10
+    assert [row["id"] for row in (await server.get(path, token)).body] == [guest.id]
+    server.live.inside.clear()
+    assert (await server.get(path, token)).body == []
+
+
+@pytest.mark.parametrize("known_to", ["presence", "rows"])
+async def test_who_was_removed_reads_nothing_until_that_is_over(server: Server, known_to: str) -> None:
+    """Then as who left at that moment, even where the row was closed with others a little later."""
+    _, host = await server.account()
+    room = await server.room(host)
+    await write(server, room["id"], 10)
+    left = MORNING + timedelta(milliseconds=6)
+    user_id, token = await attendee(server, room["id"], isActive=False, joinedAt=MORNING, leftAt=left)
+    removals, now = StoredRemovals(server.database), datetime.now(UTC)
+    if known_to == "presence":
+        server.live.removed.add((room["code"], user_id))
+    else:
+        await removals.record(room["id"], user_id, MORNING, now)
+        await removals.record(room["id"], user_id, MORNING, now + timedelta(hours=12))
+    for what in ("messages", "participants"):
+        answer = await server.get(f"/api/rooms/{room['id']}/{what}", token)
+        assert (answer.status, answer.body) == (404, NOT_FOUND)
+    server.live.removed.clear()
+    await removals.record(room["id"], user_id, MORNING + timedelta(milliseconds=4), now)
+    assert await contents(server, room["id"], token) == [str(number) for number in range(5)]
+    assert (await server.get(f"/api/rooms/{room['id']}/participants", token)).body == []
+    await server.database.prisma.user.delete(where={"id": user_id})
+    assert await server.database.prisma.roomremoval.count(where={"userId": user_id}) == 0
+
+
+async def test_who_leaves_while_the_rows_are_read_gets_what_they_may_read(server: Server) -> None:
+    _, host = await server.account()
+    room = await server.room(host)
+    await write(server, room["id"], 10)
+    user_id, token = await attendee(server, room["id"], isActive=False, joinedAt=MORNING, leftAt=MORNING)
+    server.live.leaves_when_asked.add((room["code"], user_id))
+    assert await contents(server, room["id"], token) == ["0"]

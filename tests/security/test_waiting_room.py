@@ -17,7 +17,9 @@ from tests.security.door import (
     told_to_wait,
     waiting_at,
 )
-from tests.wire.meeting import OK, Meet, enter, failure, refused_join
+from tests.security.test_addresses import BEHIND_A_PROXY, claiming
+from tests.wire.clients import Client, Driver
+from tests.wire.meeting import OK, Meet, enter, failure, meeting_on, refused_join
 
 
 async def test_a_knock_that_the_front_end_can_show(meet: Meet) -> None:
@@ -203,3 +205,32 @@ async def test_one_account_that_is_in_does_not_wait_as_well(meet: Meet) -> None:
     assert await admit(host, place, first) == failure("Participant not found")
     assert await second.unread() != []
     assert set(meet.present(place)) == {host.sid, second.sid}
+
+
+async def test_one_address_does_not_keep_others_from_the_door(
+    js: Driver, shared_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have all places as long as nobody else wants one; then its newest gives way, down to the same number."""
+    monkeypatch.setattr("neuron_meet.signaling.lobby.MAX_WAITING", 6)
+    async with meeting_on(shared_database, js, **BEHIND_A_PROXY) as meet:
+        place = await meet.place(waitingRoom=True)
+        host = await meet.join(place, place.host)
+        crowd = [await knock(meet, place, name=f"M{n}", **claiming("198.51.100.7")) for n in range(6)]
+        seventh = await meet.connect(**claiming("198.51.100.7"))
+        assert await enter(seventh, place, "M6") == failure("Room is full")
+        await host.unread()
+        honest: list[Client] = []
+        for number, gives_way in enumerate((5, 4, 3)):
+            honest.append(await knock(meet, place, name="Ann", **claiming(f"2001:db8::{number}")))
+            assert (await crowd[gives_way].unread())[-1] == refused_join("Room is full")
+            assert await host.unread() == [left_the_door(crowd[gives_way]), knocked(honest[-1], "Ann")]
+        # Three each: nobody gains by pushing, and whoever was told to go may ask again without success.
+        for address, name in (("2001:db8::9", "Bob"), ("198.51.100.7", "M5")):
+            again = await meet.connect(**claiming(address))
+            assert await enter(again, place, name) == failure("Room is full")
+        # An address that has none displaces one of those who have more than it will have.
+        other = await knock(meet, place, name="Cleo", **claiming("203.0.113.1"))
+        assert (await crowd[2].unread())[-1] == refused_join("Room is full")
+        waiting = [client.sid for client in (*crowd[:2], *honest, other)]
+        assert waiting_at(meet, place) == waiting
+        assert await admit(host, place, honest[0]) == OK

@@ -7,9 +7,14 @@ import subprocess
 import asyncpg
 
 from neuron_meet.store.assets import migrations_dir
+from neuron_meet.store.history import migrations_in
 from neuron_meet.store.prisma_cli import PrismaCli
 from tests.postgres import pgserver
 
+MIGRATIONS = [migration.name for migration in migrations_in(migrations_dir())]
+"""The names of all, in order."""
+APPLIED = ",".join(MIGRATIONS)
+"""The history of a database that has them all."""
 SCHEMA = migrations_dir() / "0_init" / "schema.prisma"
 
 ROWS = """
@@ -50,10 +55,16 @@ async def value(url: str, sql: str) -> object:
 
 
 def dump(url: str) -> str:
-    """Everything in a database, as pg_dump writes it, but for Prisma's history."""
+    """Everything in a database, as pg_dump writes it, but for Prisma's history and tables of this server's own."""
     program = pgserver().get_server.__globals__["POSTGRES_VERSIONS"][18] / "pg_dump"
     text = subprocess.run(
-        [program, "--inserts", "--exclude-table=*._prisma_migrations", url],
+        [
+            program,
+            "--inserts",
+            "--exclude-table=*._prisma_migrations",
+            '--exclude-table=*."RoomRemoval"',
+            url,
+        ],
         capture_output=True,
         text=True,
         check=True,

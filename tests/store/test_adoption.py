@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from neuron_meet.store.adoption import judge_difference
+from neuron_meet.store.assets import schema_file
 from neuron_meet.store.client import Database
 from neuron_meet.store.migrations import MigrationRefused, deploy, status
-from tests.store.former import dump, execute, make_former, value
+from neuron_meet.store.prisma_cli import PrismaCli
+from tests.store.former import APPLIED, MIGRATIONS, dump, execute, make_former, value
 from tests.store.password_server import PasswordServer
 
 HISTORY = "SELECT string_agg(migration_name, ',' ORDER BY migration_name) FROM \"_prisma_migrations\""
@@ -24,9 +26,11 @@ async def test_the_former_servers_database_is_adopted_with_its_rows(former_url: 
 
     assert dump(former_url) == before
     assert "Grüße 👋" in before
-    assert await value(former_url, HISTORY) == "0_init"
-    assert said[-1].startswith("Adopted the former server's database ")
-    assert "its tables and rows are as they were" in said[-1]
+    assert await value(former_url, HISTORY) == APPLIED
+    assert said[1].startswith("Adopted the former server's database ")
+    assert "its tables and rows are as they were, and the migration 0_init counts as applied" in said[1]
+    assert said[2].endswith(f": {', '.join(MIGRATIONS[1:])}.")
+    assert await value(former_url, 'SELECT count(*) FROM "RoomRemoval"') == 0
     assert not await deploy(former_url, said.append)
     assert await status(former_url, said.append)
     database = Database(former_url)
@@ -53,7 +57,7 @@ async def test_on_an_external_server_over_tcp_with_a_user_who_may_not_create_dat
     await deploy(url, print)
 
     assert dump(url) == before
-    assert await value(url, HISTORY) == "0_init"
+    assert await value(url, HISTORY) == APPLIED
 
 
 async def test_servers_that_start_at_once_adopt_once_beside_tables_of_others(former_url: str) -> None:
@@ -71,9 +75,9 @@ async def test_servers_that_start_at_once_adopt_once_beside_tables_of_others(for
     done = await asyncio.gather(*(deploy(former_url, said.append) for _ in range(3)))
 
     assert sorted(done) == [False, False, True]
-    assert await value(former_url, HISTORY) == "0_init"
+    assert await value(former_url, HISTORY) == APPLIED
     assert dump(former_url) == before
-    assert said[-1].endswith("Other tables and types in it are left alone: mood, notes.")
+    assert said[1].endswith("Other tables and types in it are left alone: mood, notes.")
 
 
 DIFFERENCES = [
@@ -128,14 +132,33 @@ async def test_a_database_of_something_else_is_refused_untouched(empty_database_
 
 async def test_a_history_of_the_former_servers_own_is_kept(empty_database_url: str) -> None:
     """It had `prisma migrate dev` too, with migrations that are not ours."""
+    await make_former(empty_database_url)
     await deploy(empty_database_url, print)
     await execute(
-        empty_database_url, "UPDATE _prisma_migrations SET migration_name = '20240101000000_theirs'"
+        empty_database_url,
+        """
+        DROP TABLE "RoomRemoval"; DELETE FROM _prisma_migrations WHERE migration_name <> '0_init';
+        UPDATE _prisma_migrations SET migration_name = '20240101000000_theirs'
+        """,
     )
 
     await deploy(empty_database_url, print)
 
-    assert await value(empty_database_url, HISTORY) == "0_init,20240101000000_theirs"
+    assert await value(empty_database_url, HISTORY) == ",".join(
+        sorted([*MIGRATIONS, "20240101000000_theirs"])
+    )
+
+
+async def test_what_this_servers_own_push_has_made_is_adopted_as_a_whole(empty_database_url: str) -> None:
+    pushed = await PrismaCli(empty_database_url).output(
+        "db", "push", "--skip-generate", "--schema", str(schema_file())
+    )
+    assert pushed.code == 0, pushed.complaint
+    said: list[str] = []
+    assert await deploy(empty_database_url, said.append)
+    assert await value(empty_database_url, HISTORY) == APPLIED
+    assert f"the migrations {', '.join(MIGRATIONS)} count as applied" in said[-1]
+    assert not await deploy(empty_database_url, said.append)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 
 from neuron_meet.store.embedded import EmbeddedPostgres
 from neuron_meet.store.node import find_node
-from tests.store.former import value
+from tests.store.former import APPLIED, MIGRATIONS, value
 from tests.store.password_server import PasswordServer, free_port
 from tests.store.scratch import COLUMNS, HISTORY, MakeScratch, Scratch
 
@@ -38,15 +38,16 @@ async def walk_through(checkout: Scratch) -> None:
 
     deployed = await checkout.run("db", "deploy")
     assert deployed.code == 0, deployed.err
-    assert ": 0_init." in deployed.out
+    assert f": {', '.join(MIGRATIONS)}." in deployed.out
     assert (await checkout.run("db", "deploy")).out.endswith("The database is up to date: nothing to do.\n")
 
     checkout.change_schema("avatarUrl    String?", "avatarUrl    String?\n  nickname String?")
     migrated = await checkout.run("db", "migrate", "--name", "add_nickname")
     assert migrated.code == 0, migrated.err
     names = checkout.migrations()
-    assert re.fullmatch(r"0_init \d{14}_add_nickname", " ".join(names))
-    script = (checkout.folder / "migrations" / names[1] / "migration.sql").read_text()
+    assert names[:-1] == MIGRATIONS
+    assert re.fullmatch(r"\d{14}_add_nickname", names[-1])
+    script = (checkout.folder / "migrations" / names[-1] / "migration.sql").read_text()
     assert 'ALTER TABLE "User" ADD COLUMN     "nickname" TEXT' in script
     assert "nickname" in (checkout.folder / "neuron_meet/store/generated/models.py").read_text()
 
@@ -101,7 +102,7 @@ async def test_the_librarys_own_prisma_command(scratch: MakeScratch, empty_datab
         said = (await process.communicate())[0].decode()
         assert process.returncode == 0, said
 
-    assert await value(empty_database_url, HISTORY) == "0_init"
+    assert await value(empty_database_url, HISTORY) == APPLIED
 
 
 async def test_studio_shows_the_rows_until_it_is_stopped(scratch: MakeScratch, database_url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from neuron_meet.store.migrations import LOCK_KEY, MigrationRefused, deploy, status
 from neuron_meet.store.session import address_of, session
 from tests.process.program import slowness
-from tests.store.former import SCHEMA, dump, execute, value
+from tests.store.former import APPLIED, SCHEMA, dump, execute, value
 from tests.store.password_server import PasswordServer, free_port
 from tests.store.scratch import COLUMNS, HISTORY, MakeScratch
 
@@ -25,7 +25,7 @@ async def test_migrations_go_over_direct_url(scratch: MakeScratch, empty_databas
     deployed = await checkout.run("db", "deploy")
 
     assert deployed.code == 0, deployed.err
-    assert await value(empty_database_url, HISTORY) == "0_init"
+    assert await value(empty_database_url, HISTORY) == APPLIED
 
 
 async def test_later_migrations_follow_an_adoption(scratch: MakeScratch, former_url: str) -> None:
@@ -35,7 +35,7 @@ async def test_later_migrations_follow_an_adoption(scratch: MakeScratch, former_
     deployed = await checkout.run("db", "deploy")
 
     assert deployed.code == 0, deployed.err
-    assert await value(former_url, HISTORY) == f"0_init,{LATER[0]}"
+    assert await value(former_url, HISTORY) == f"{APPLIED},{LATER[0]}"
     assert await value(former_url, COLUMNS) == "motto"
     assert await value(former_url, 'SELECT count(*) FROM "Message"') == 2
 
@@ -141,7 +141,7 @@ async def test_servers_that_start_at_once_take_turns(empty_database_url: str) ->
     done = await asyncio.gather(*(deploy(empty_database_url, print) for _ in range(4)))
 
     assert sorted(done) == [False, False, False, True]
-    assert await value(empty_database_url, HISTORY) == "0_init"
+    assert await value(empty_database_url, HISTORY) == APPLIED
 
 
 async def test_another_deployment_that_does_not_end(

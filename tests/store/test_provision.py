@@ -12,7 +12,7 @@ from neuron_meet.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from neuron_meet.store.errors import DatabaseUnreachable
 from neuron_meet.store.migrations import MigrationRefused
 from neuron_meet.store.provision import opened, provide
-from tests.store.former import execute, value
+from tests.store.former import MIGRATIONS, execute, value
 from tests.store.password_server import free_port
 
 USERS = 'SELECT count(*) FROM "User"'
@@ -35,7 +35,7 @@ async def test_embedded_with_all_tables_until_stopped(postgres_folder: Path) -> 
     try:
         assert await value(database.url, USERS) == 0
         assert said[0] == f"Starting the embedded PostgreSQL in {data} (DATABASE_URL is not set)."
-        assert said[1].endswith(": 0_init.")
+        assert said[1].endswith(f": {', '.join(MIGRATIONS)}.")
     finally:
         await database.stop()
 

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "auth": LEAVES | {"rest", "store"},
     "users": LEAVES | {"rest", "store"},
     "rooms": LEAVES | {"rest", "store"},
-    "chat": LEAVES | {"rest", "store"},
+    "chat": LEAVES | {"rest", "store", "rooms"},
     "ice": LEAVES | {"rest"},
     "cluster": LEAVES,
     "signaling": LEAVES | {"cluster", "store", "auth", "users", "rooms", "chat", "ice"},

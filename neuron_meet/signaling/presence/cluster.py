@@ -19,7 +19,7 @@ from neuron_meet.cluster.turns import Turns, TurnTaken
 from neuron_meet.errors import PresenceUnavailable
 from neuron_meet.signaling.effects import Outcome
 from neuron_meet.signaling.presence.commits import Commits, StepsInTheWay
-from neuron_meet.signaling.presence.hosting import CarryOut, Hosting
+from neuron_meet.signaling.presence.hosting import CarryOut, Hosting, RoomUnreadable
 from neuron_meet.signaling.presence.interface import Step
 from neuron_meet.signaling.presence.participant import Participant
 from neuron_meet.signaling.presence.replica import MAX_UNTOLD
@@ -105,6 +105,16 @@ class ClusterPresence:
             return list(replica.room.members.values())
         return list((await self.hosting.load(code)).members.values())
 
+    async def look(self, code: str) -> LiveRoom:
+        """The room as Redis has it: this node may not have heard the newest yet. To be looked at, never to be changed.
+
+        Raises PresenceUnavailable where Redis is away, or has lost what it knew and is only being told again.
+        """
+        if not self.up or self.cut_off() or time.monotonic() < self._settled_at:
+            raise PresenceUnavailable
+        await self._make_certain()
+        return await self.hosting.load(code)
+
     def reachable(self, participant: Participant) -> bool:
         """Whether what is sent to a participant gets to the node that has the socket."""
         return self.up or participant.node == self.node
@@ -166,7 +176,8 @@ class ClusterPresence:
                 except StepsInTheWay:
                     raise
                 except PresenceUnavailable as error:
-                    self.hosting.lost()
+                    if not isinstance(error, RoomUnreadable):
+                        self.hosting.lost()
                     if not urgent:
                         raise
                     ticket = error.ticket

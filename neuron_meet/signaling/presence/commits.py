@@ -11,7 +11,9 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+from neuron_meet.cluster.link import WrongKind
 from neuron_meet.errors import PresenceUnavailable
+from neuron_meet.rooms.removals import MAX_OF_ROOM, REMOVED_ACCOUNT_SECONDS
 from neuron_meet.signaling.effects import Outcome
 from neuron_meet.signaling.presence.entries import (
     Entry,
@@ -22,7 +24,7 @@ from neuron_meet.signaling.presence.entries import (
     fields_of,
     told,
 )
-from neuron_meet.signaling.presence.hosting import Hosting
+from neuron_meet.signaling.presence.hosting import Hosting, RoomUnreadable
 from neuron_meet.signaling.presence.interface import Step
 from neuron_meet.signaling.presence.replica import Replica
 from neuron_meet.tracing import span
@@ -34,7 +36,8 @@ class StepsInTheWay(PresenceUnavailable):
 
 LOG_LENGTH = 1_000
 EMPTY_ROOM_SECONDS = 120
-KEPT_OUT_SECONDS = 12 * 3600
+KEPT_OUT_SECONDS = int(REMOVED_ACCOUNT_SECONDS)
+"""The list of who is kept out is kept so long after it was last added to: no entry of it lasts longer."""
 STEP_SECONDS = 5.0
 """How long a step that may fail is tried again against the steps of others before it is given up."""
 
@@ -84,7 +87,10 @@ class Commits:
             except PresenceUnavailable as error:
                 if ticket not in replica.pending:  # it has happened, only the answer was lost
                     return Outcome(ack=outcome.ack)
-                raise PresenceUnavailable(ticket) from error
+                if isinstance(error, WrongKind):
+                    await hosting.drop(code)
+                    raise RoomUnreadable(ticket) from error
+                raise type(error)(ticket) from error
             self.conflicts += 1
             del replica.pending[ticket]
             await hosting.catch_up(code, fork.version + 1)
@@ -106,7 +112,7 @@ class Commits:
             keys_used,
             [
                 str(expected), encode(entry), link.publish_command, LOG_LENGTH, EMPTY_ROOM_SECONDS,
-                KEPT_OUT_SECONDS, len(put) // 2, *put, len(gone), *gone, len(kept_out) // 2, *kept_out,
+                KEPT_OUT_SECONDS, MAX_OF_ROOM, len(put) // 2, *put, len(gone), *gone, len(kept_out) // 2, *kept_out,
                 int(entry.forgotten),
             ],
         )  # fmt: skip

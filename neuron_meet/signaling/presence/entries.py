@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import IntEnum
 from typing import cast
 
@@ -143,8 +144,10 @@ def apply(entry: Entry, room: LiveRoom) -> None:
 def room_of(
     code: str, state: dict[str, bytes], kept_out: dict[str, bytes], whereabouts: Whereabouts
 ) -> LiveRoom:
-    """A room as Redis has it; version 0 where it has none."""
-    room = LiveRoom(code, whereabouts, SharedKeptOut({key: float(until) for key, until in kept_out.items()}))
+    """A room as Redis has it; version 0 where it has none. Raises msgspec.MsgspecError or ValueError for what no node
+    has written.
+    """
+    room = LiveRoom(code, whereabouts, SharedKeptOut(_moments(kept_out)))
     room.version = int(state.get("v", 0))
     room.last_message_ms = int(state.get("ms", 0))
     if "rules" in state:
@@ -160,6 +163,14 @@ def room_of(
     for waiter in sorted(waiting, key=lambda waiter: waiter.since):
         room.put_waiter(waiter.sid, waiter)
     return room
+
+
+def _moments(kept_out: dict[str, bytes]) -> dict[str, float]:
+    moments: dict[str, float] = {}
+    for name, until in kept_out.items():
+        with suppress(ValueError):  # no node has written that: the next step's script drops it
+            moments[name] = float(until)
+    return moments
 
 
 def encode(entry: Entry) -> bytes:

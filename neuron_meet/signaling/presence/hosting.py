@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 import structlog
 
 from neuron_meet.cluster.channels import Channels
-from neuron_meet.cluster.link import Link
+from neuron_meet.cluster.link import Link, WrongKind
 from neuron_meet.errors import PresenceUnavailable
 from neuron_meet.signaling.effects import Drop, Effect, Enter, Leave, RoomEffect, ToSocket
 from neuron_meet.signaling.presence.background import Background
@@ -28,6 +29,14 @@ log = structlog.get_logger(__name__)
 
 CATCH_UP_SECONDS = 1.0
 """An entry that has not come by its channel after so long is fetched."""
+
+DROPPED = b"M"
+"""Said on a room's channel: its state was unreadable, and is gone."""
+
+
+class RoomUnreadable(PresenceUnavailable):
+    """Redis is there, and what it has of a room is no room: that is being mended."""
+
 
 CarryOut = Callable[[Sequence[RoomEffect]], None]
 """Does what a step wants done, for the sockets of this node."""
@@ -63,6 +72,8 @@ class Hosting:
         """Gives a replica whose channel is listened to its state. Raises PresenceUnavailable."""
         self.fetch: Callable[[Replica], Awaitable[None]] = _unknown
         """Lets what the channel has not brought happen. Raises PresenceUnavailable."""
+        self.put_back: Callable[[Replica], Awaitable[None]] = _unknown
+        """Puts a room back into Redis, which has lost it. Raises PresenceUnavailable."""
         self.walk_out: Callable[[str], None] = lambda _sid: None
         """Sees to it that a socket leaves its room, or the queue before one: called for those who were gone by then."""
         self.left: Callable[[str], object] = lambda _sid: None
@@ -93,11 +104,31 @@ class Hosting:
         return replica.room.members[sid], replica.room
 
     async def load(self, code: str) -> LiveRoom:
-        """The room as Redis has it, apart from its replica. Raises PresenceUnavailable."""
-        state, kept_out = await self.link.load(
-            [self.keys.room_state(code), self.keys.room_kept_out(code)], []
-        )
-        return room_of(code, _fields(state), _fields(kept_out), Whereabouts())
+        """The room as Redis has it, apart from its replica. Raises PresenceUnavailable; what cannot be read is dropped
+        then, and the nodes that have people in the room put it back (:attr:`put_back`).
+        """
+        found: dict[str, bytes] = {}
+        try:
+            state, kept_out = await self.link.load(
+                [self.keys.room_state(code), self.keys.room_kept_out(code)], []
+            )
+            found = _fields(state)
+            return room_of(code, found, _fields(kept_out), Whereabouts())
+        except (WrongKind, msgspec.MsgspecError, ValueError) as error:
+            await self.drop(code, found.get("v", b""))
+            raise RoomUnreadable from error
+
+    async def drop(self, code: str, version: bytes = b"") -> None:
+        """What Redis has of a room is nothing that a node has written: away with it, unless it is another meanwhile."""
+        keys = self.keys
+        names = [
+            keys.room_state(code),
+            keys.room_log(code),
+            keys.room_kept_out(code),
+            keys.room_channel(code),
+        ]
+        if await self.link.drop_room(names, [version, self.link.publish_command, DROPPED]):
+            log.error("the state of a room in redis was unreadable, it is put together again", code=code)
 
     def lost(self) -> None:
         """Redis does not answer: what is done from now on is done here."""
@@ -201,7 +232,9 @@ class Hosting:
         replica = self.replicas.get(code)
         if replica is None:
             return
-        if not data[:1].isdigit():
+        if data == DROPPED:
+            self.spawn(self.put_back(replica))
+        elif not data[:1].isdigit():
             self.overheard(code, data)
         elif replica.early is not None:
             replica.early.append(data)
@@ -273,7 +306,7 @@ class Hosting:
                     effects.append(Enter(sid, room.code))
         return effects
 
-    def drop(self, sids: Iterable[str]) -> None:
+    def disconnect(self, sids: Iterable[str]) -> None:
         """These sockets are out of their rooms by what was decided elsewhere: they connect anew."""
         dropped: list[Effect] = [Drop(sid, "out of the room") for sid in sids]
         self.carry_out(dropped)
@@ -285,7 +318,7 @@ class Hosting:
 
 
 def _fields(flat: list[bytes]) -> dict[str, bytes]:
-    return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+    return {flat[i].decode(errors="replace"): flat[i + 1] for i in range(0, len(flat), 2)}
 
 
 async def _unknown(_replica: Replica) -> None:

@@ -56,6 +56,13 @@ class Presence(Protocol):
         """Everybody in a room, wherever their sockets are. Raises PresenceUnavailable."""
         ...
 
+    def look(self, code: str) -> LiveRoom | Awaitable[LiveRoom]:
+        """The room as it is for all nodes, in use at this one or not. To be looked at, never to be changed.
+
+        Raises PresenceUnavailable where the other nodes are out of reach.
+        """
+        ...
+
     def reachable(self, participant: Participant) -> bool:
         """Whether what is sent to a participant gets to the node that has the socket."""
         ...

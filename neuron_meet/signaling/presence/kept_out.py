@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import time
 
+from neuron_meet.cluster.keys import hashed
 from neuron_meet.rooms.removals import (
     DENIED_SECONDS,
+    MAX_OF_ROOM,
     REMOVED_ACCOUNT_SECONDS,
     REMOVED_GUEST_SECONDS,
     Visitor,
     account_key,
     guest_keys,
+    keys_of,
+    trim,
 )
 
-MAX_ENTRIES = 2_000
-"""Entries kept of one room at most; the oldest go first."""
+REMOVED, DENIED = "removed", "denied"
 
 
 class SharedKeptOut:
     """One room's records (:class:`neuron_meet.rooms.removals.KeptOut`), by Unix time.
 
+    Their names are hashes: who looks at Redis reads no guest's address and name in them. Redis keeps as many
+    (`neuron_meet/cluster/scripts.py`), so a room's host can push out entries of that room only.
     `added` and `forgotten` say what a step on a fork has changed.
     """
 
@@ -32,19 +37,19 @@ class SharedKeptOut:
 
     def removed(self, visitor: Visitor) -> bool:
         """Whether they were removed from this meeting and are still kept out."""
-        return self._applies("removed", visitor)
+        return self._applies(REMOVED, visitor)
 
     def denied(self, visitor: Visitor) -> bool:
         """Whether they were not let in, some minutes ago at most."""
-        return self._applies("denied", visitor)
+        return self._applies(DENIED, visitor)
 
-    def remove(self, visitor: Visitor) -> None:
+    def remove(self, visitor: Visitor, host_id: str) -> None:
         """Keep somebody out of this meeting."""
-        self._record("removed", visitor, REMOVED_ACCOUNT_SECONDS, REMOVED_GUEST_SECONDS)
+        self._record(REMOVED, visitor, REMOVED_ACCOUNT_SECONDS, REMOVED_GUEST_SECONDS)
 
-    def deny(self, visitor: Visitor) -> None:
+    def deny(self, visitor: Visitor, host_id: str) -> None:
         """Do not ask again for somebody, for some minutes."""
-        self._record("denied", visitor, DENIED_SECONDS, DENIED_SECONDS)
+        self._record(DENIED, visitor, DENIED_SECONDS, DENIED_SECONDS)
 
     def forget(self) -> None:
         """The meeting is over."""
@@ -59,18 +64,23 @@ class SharedKeptOut:
         if forgotten:
             self.until.clear()
         self.until.update(added)
-        while len(self.until) > MAX_ENTRIES:
-            del self.until[next(iter(self.until))]
+        trim(self.until, time.time(), MAX_OF_ROOM)
 
     def _applies(self, what: str, visitor: Visitor) -> bool:
-        keys = [account_key(visitor.user_id)] if visitor.user_id is not None else guest_keys(visitor)
+        if not self.until:  # nearly always
+            return False
         now = time.time()
-        return any(self.until.get(f"{what} {key}", 0.0) > now for key in keys)
+        return any(self.until.get(name_of(what, key), 0.0) > now for key in keys_of(visitor))
 
     def _record(self, what: str, visitor: Visitor, account_seconds: float, guest_seconds: float) -> None:
         now = time.time()
-        added = {f"{what} {key}": now + guest_seconds for key in guest_keys(visitor)}
+        added = {name_of(what, key): now + guest_seconds for key in guest_keys(visitor)}
         if visitor.user_id is not None:
-            added[f"{what} {account_key(visitor.user_id)}"] = now + account_seconds
+            added[name_of(what, account_key(visitor.user_id))] = now + account_seconds
         self.added |= added
         self.until |= added
+
+
+def name_of(what: str, key: str) -> str:
+    """The name of an entry: what happened, and the hash of whom it happened to."""
+    return f"{what} {hashed(key)}"

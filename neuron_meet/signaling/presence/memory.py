@@ -53,6 +53,10 @@ class MemoryPresence:
         room = self._rooms.get(code)
         return list(room.members.values()) if room else []
 
+    def look(self, code: str) -> LiveRoom:
+        """The room, in use at this node or not. To be looked at, never to be changed."""
+        return self._rooms.get(code) or self._new(code)
+
     def reachable(self, participant: Participant) -> bool:
         """Whether what is sent to a participant gets to the node that has the socket."""
         return True

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+import structlog
 from msgspec.structs import replace
 
 from neuron_meet.errors import PresenceUnavailable
@@ -18,6 +20,8 @@ from neuron_meet.signaling.presence.luggage import Luggage, encode, luggage_of
 from neuron_meet.signaling.presence.participant import PARKED_NODE
 from neuron_meet.signaling.presence.reach import DIRECT, Reach
 from neuron_meet.signaling.presence.room import LiveRoom
+
+log = structlog.get_logger(__name__)
 
 MOVED_SECONDS = 24 * 3600
 """How long it is known that a socket is at another node than its pid says."""
@@ -34,7 +38,11 @@ class Parking:
     async def find(self, pid: str) -> Luggage | None:
         """A socket that is parked. Raises PresenceUnavailable."""
         parked = await self._link.do("GET", self._keys.parked_socket(pid))
-        return None if parked is None else luggage_of(parked)
+        try:
+            return None if parked is None else luggage_of(parked)
+        except msgspec.MsgspecError:
+            log.error("a parked socket was unreadable")  # noqa: TRY400 -- may quote content
+            return None
 
     async def put(
         self, pid: str, sid: str, room: LiveRoom, seconds: float, take: Callable[[], Luggage | None]
@@ -60,8 +68,9 @@ class Parking:
             "ZRANGE", self._keys.parked, "-inf", int(time.time() * 1000), "BYSCORE", "LIMIT", 0, 100
         )
         for entry in late:
-            code, sid = entry.decode().split(" ", 1)
-            await self._presence.act(code, _if_parked(sid, self._depart(sid)))
+            code, _, sid = entry.decode(errors="replace").partition(" ")
+            if sid:
+                await self._presence.act(code, _if_parked(sid, self._depart(sid)))
             await link.do("ZREM", self._keys.parked, entry)
 
     async def get(
@@ -105,11 +114,14 @@ class Parking:
         frames: list[bytes] = []
         version, parked = luggage.version, False
         for _, fields in found:
-            before, after, body = parts(fields[b"e"])
+            try:
+                before, after, body = parts(fields.get(b"e", b""))
+                entry = decode(body)
+            except (msgspec.MsgspecError, ValueError):
+                return None  # no node has written that
             if before != version:
                 return None
             version = after
-            entry = decode(body)
             moved = entry.members.get(luggage.sid)
             if moved is not None and moved.node == self._presence.node:
                 return frames  # from here on it was delivered at this node

@@ -7,10 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import cast
 
+import msgspec
+
 from neuron_meet.errors import PresenceUnavailable, Refused
 from neuron_meet.signaling.effects import Leave, RoomEffect
 from neuron_meet.signaling.presence.commits import Commits
-from neuron_meet.signaling.presence.entries import Entry
+from neuron_meet.signaling.presence.entries import Entry, decode, parts
 from neuron_meet.signaling.presence.healing import become, difference
 from neuron_meet.signaling.presence.hosting import Hosting
 from neuron_meet.signaling.presence.kept_out import SharedKeptOut
@@ -26,7 +28,7 @@ class Resync:
 
     def __init__(self, hosting: Hosting, commits: Commits) -> None:
         self._hosting, self._commits = hosting, commits
-        hosting.begin, hosting.fetch = self.begin, self.fetch
+        hosting.begin, hosting.fetch, hosting.put_back = self.begin, self.fetch, self.put_back
         self.expect_nodes: Callable[[Iterable[str]], Awaitable[None]] = _expect_nobody
         """Called with nodes that have people in a room which Redis had lost."""
 
@@ -63,10 +65,19 @@ class Resync:
         for replica in list(self._hosting.replicas.values()):
             if replica.early is not None or (only_owing and not replica.owes):
                 continue  # it is only beginning
-            async with replica.lock:
-                if self._hosting.hosts(replica):
-                    await self._bring_up(replica)
-            self._hosting.forget_if_idle(replica)
+            await self.put_back(replica)
+
+    async def put_back(self, replica: Replica) -> None:
+        """Bring one replica up to date; where Redis has lost the room, it becomes what this node knows.
+
+        Raises PresenceUnavailable.
+        """
+        if replica.early is not None:
+            return
+        async with replica.lock:
+            if self._hosting.hosts(replica):
+                await self._bring_up(replica)
+        self._hosting.forget_if_idle(replica)
 
     async def settle(self, replica: Replica) -> None:
         """Tell what was done here before anything else is. Its lock is held. Raises PresenceUnavailable."""
@@ -158,7 +169,7 @@ class Resync:
         effects += hosting.moved(room, loaded.members)
         become(room, loaded)
         hosting.carry_out(effects)
-        hosting.drop(out)
+        hosting.disconnect(out)
         replica.advanced()
         hosting.advanced(room.code)
 
@@ -201,10 +212,14 @@ class Resync:
             "COUNT",
             MISSED_AT_A_TIME,
         )
-        bodies: list[bytes] = [fields[b"e"] for _, fields in found]
-        if not bodies or int(bodies[0].split(b" ", 1)[0]) != room.version:
-            return []
-        return bodies
+        bodies: list[bytes] = [fields.get(b"e", b"") for _, fields in found]
+        try:
+            entries = [parts(body) for body in bodies]
+            for _, _, entry in entries:
+                decode(entry)
+        except (msgspec.MsgspecError, ValueError):
+            return []  # as good as none: the room's state is taken over
+        return bodies if entries and entries[0][0] == room.version else []
 
 
 async def _expect_nobody(_nodes: Iterable[str]) -> None:

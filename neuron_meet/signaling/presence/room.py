@@ -223,6 +223,19 @@ class LiveRoom:
             self.put_waiter(sid, None)
         return waiter
 
+    # -- keeping out
+    def remove(self, participant: Participant) -> None:
+        """Keep somebody out of this meeting from now on. They must leave besides (`leave`)."""
+        self.kept_out.remove(participant.visitor(), self._host_id)
+
+    def deny(self, waiter: Waiter) -> None:
+        """Do not let somebody ask again, for some minutes."""
+        self.kept_out.deny(waiter.visitor(), self._host_id)
+
+    @property
+    def _host_id(self) -> str:
+        return self.rules.host_id if self.rules else ""
+
     # -- going
     def leave(self, sid: str) -> Participant | None:
         """Take a socket out. Returns who left; None where it is not in this room."""
