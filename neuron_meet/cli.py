@@ -28,7 +28,7 @@ def main() -> None:
       DATABASE_URL          PostgreSQL to use; without it, an embedded one is started
       DIRECT_URL            PostgreSQL for migrations, when DATABASE_URL goes through a pooler
       NEURON_MEET_DATA_DIR  where the embedded PostgreSQL keeps its data (.neuron-meet)
-      JWT_SECRET            key of the access tokens; required with NODE_ENV=production
+      JWT_SECRET            key of the access tokens; required in production and with REDIS_URL
       NODE_ENV              development or production
 
     Exit codes: 0 done, 1 failed for the reason printed, 2 settings or options that cannot be used.

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from neuron_meet.settings import DEVELOPMENT_JWT_SECRET, Settings
+from neuron_meet.settings import Settings, is_known_secret
 
 NOT_SHOWN = "(set, not shown)"
 LONGEST_SHOWN = 80
@@ -60,7 +60,8 @@ def read_configuration(given: Mapping[str, Any] | None = None) -> Configuration:
         for name in Settings.model_fields
     ]
     problems = [_sentence(name, raw.get(name), problem) for name, problem in broken.items()]
-    return Configuration(settings, entries, [*problems, *together], _misspelt({*environment, *file}))
+    warnings = [*_misspelt({*environment, *file}), *_known_secret(settings)]
+    return Configuration(settings, entries, [*problems, *together], warnings)
 
 
 def effective(settings: Settings) -> dict[str, str]:
@@ -123,8 +124,7 @@ def _entry(
 
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
-        known = value.get_secret_value() == DEVELOPMENT_JWT_SECRET
-        return "(a known one, for development only)" if known else NOT_SHOWN
+        return "(a known one, not shown)" if is_known_secret(value.get_secret_value()) else NOT_SHOWN
     if value is None or value in ("", ()):
         return "-"
     if isinstance(value, bool):
@@ -149,6 +149,17 @@ def _source(name: str, given: Mapping[str, Any], *sources: Mapping[str, str]) ->
         (said for said, source in zip(("environment", ".env"), sources, strict=True) if name in source),
         "default",
     )
+
+
+def _known_secret(settings: Settings | None) -> list[str]:
+    """Production refuses it."""
+    secret = settings and settings.jwt_secret
+    if secret is None or not is_known_secret(secret.get_secret_value()):
+        return []
+    return [
+        "JWT_SECRET is a known default: whoever reaches this server can sign in as anybody. Set another, for example "
+        "from: openssl rand -base64 48"
+    ]
 
 
 def _misspelt(names: set[str]) -> list[str]:

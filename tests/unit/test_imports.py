@@ -17,6 +17,7 @@ LEAVES = {
     "durations",
     "errors",
     "failure",
+    "jwt_secret",
     "names",
     "rates",
     "settings",
@@ -29,6 +30,7 @@ LEAVES = {
 MAY_IMPORT: dict[str, set[str]] = {
     **{leaf: set[str]() for leaf in LEAVES},
     "audit": {"streams"},
+    "jwt_secret": {"failure", "settings"},
     "settings": {"rates", "notation"},
     "notation": {"rates"},
     "rest": LEAVES,
