@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from neuron_meet import __version__
+from neuron_meet import __version__, repeats
 from neuron_meet.api import build_api
 from neuron_meet.audit import Audit
 from neuron_meet.chat.journal import Journal
@@ -25,6 +25,7 @@ from neuron_meet.ops.stalls import StallWatch
 from neuron_meet.ops.tracing import traced
 from neuron_meet.realtime.server import MeetingServer
 from neuron_meet.rest.address import client_address
+from neuron_meet.rest.malformed import Runner
 from neuron_meet.rest.origins import Origins
 from neuron_meet.rooms.removals import DENIED_SECONDS, Removals
 from neuron_meet.settings import Settings
@@ -164,6 +165,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         counts = node.counts if node else None
         audit = Audit(settings.audit_log, instance if node else "")
         stack.callback(audit.close)
+        stack.callback(repeats.LOG.flush)
         shared = counts and counts.windows
         api = build_api(settings, database, LiveMeetings(signaling), health, audit=audit, shared=shared)
         limits = EventLimits(settings, counts)
@@ -176,7 +178,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         if node is not None:
             await _join_cluster(stack, node, signaling, sockets, lease)
 
-        runner = web.AppRunner(api.application, access_log=None, handle_signals=False, shutdown_timeout=2)
+        runner = Runner(api.application, access_log=None, handle_signals=False, shutdown_timeout=2)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(sockets.close_all)

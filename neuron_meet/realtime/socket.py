@@ -18,6 +18,7 @@ from engineio.exceptions import ContentTooLongError, EngineIOError
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
 from neuron_meet.realtime.websocket import WebSocket
+from neuron_meet.repeats import seldom
 
 if TYPE_CHECKING:
     from neuron_meet.realtime.engine import EngineServer
@@ -168,7 +169,7 @@ class EngineSocket(AsyncSocket):
 
     def _drop_slow(self) -> None:
         if not self.closed:
-            log.warning("slow client dropped", address=self.address)
+            seldom(log.warning, "slow client dropped", by={"address": self.address})
             self.server.slow_dropped += 1
             self.end("slow client", clean=True, abort=True)
 

@@ -42,7 +42,15 @@ class Origins:
         if origin is None:
             return True
         hosts = {environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "")}
-        return self.allow(origin) or urlsplit(origin).netloc in hosts - {""}
+        return self.allow(origin) or _host_of(origin) in hosts - {""}
+
+
+def _host_of(origin: str) -> str | None:
+    """Host and port of an origin; None where it is none: whoever is no browser sends what they like."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # `http://[evil`, which begins as an IPv6 address does
+        return None
 
 
 def preflight_middleware(origins: Origins) -> Middleware:
@@ -77,16 +85,16 @@ def add_headers(app: web.Application, origins: Origins) -> None:
     """
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.popall(hdrs.SERVER, None)  # the versions of Python and aiohttp are nobody's business
         if request.path.startswith(SOCKET_IO_PREFIX):
             return
-        headers = response.headers
         origin = request.headers.get(hdrs.ORIGIN)
         headers.add(hdrs.VARY, hdrs.ORIGIN)
         if origin is not None and origins.allow(origin):
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
             headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
-        headers.popall(hdrs.SERVER, None)  # the versions of Python and aiohttp are nobody's business
         headers["X-Content-Type-Options"] = "nosniff"
         # Pages' addresses hold room codes: other sites do not get them.
         headers["Referrer-Policy"] = "same-origin"

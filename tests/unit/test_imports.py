@@ -20,6 +20,7 @@ LEAVES = {
     "jwt_secret",
     "names",
     "rates",
+    "repeats",
     "settings",
     "streams",
     "tracing",
@@ -29,7 +30,8 @@ LEAVES = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     **{leaf: set[str]() for leaf in LEAVES},
-    "audit": {"streams"},
+    "audit": {"rates", "repeats", "streams"},
+    "repeats": {"rates"},
     "jwt_secret": {"failure", "settings"},
     "settings": {"rates", "notation"},
     "notation": {"rates"},
