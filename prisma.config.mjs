@@ -1,6 +1,8 @@
 // How the Prisma CLI (6.19.x) reaches PostgreSQL: over the JavaScript driver and the schema engine in
 // WebAssembly that npm's `prisma` carries, so that no engine is ever downloaded (docs/architecture.md, "Prisma").
 import fs from 'node:fs'
+import http from 'node:http'
+import net from 'node:net'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -30,6 +32,31 @@ globalThis.setTimeout = Object.assign((callback, delay, ...args) => {
   const timer = setTimer(callback, delay, ...args)
   return delay >= 10_000 ? timer.unref() : timer
 }, setTimer)
+
+// Studio is an editor of every row without a password, and listens on all addresses where `--hostname` names none.
+const LOOPBACK = '127.0.0.1'
+const listen = net.Server.prototype.listen
+net.Server.prototype.listen = function (...args) {
+  if (typeof args[0] === 'number' && typeof args[1] !== 'string') args.splice(1, args[1] === undefined ? 1 : 0, LOOPBACK)
+  return listen.apply(this, args)
+}
+
+// Its API takes whatever a page of another site may send (text/plain needs no preflight), and a name of another site
+// may be made to point to this machine: a browser says where a page is from, and by which name it found the server.
+const emit = http.Server.prototype.emit
+http.Server.prototype.emit = function (event, request, response, ...rest) {
+  if (event !== 'request' || isOwn(request)) return emit.call(this, event, request, response, ...rest)
+  response.writeHead(403, { Connection: 'close' }).end()
+  return true
+}
+
+/** Whether a request is of Studio's own page; at a loopback address, by one of its names. */
+function isOwn({ headers, socket }) {
+  const host = headers.host ?? ''
+  const origin = headers.origin
+  if (origin !== undefined && origin !== `http://${host}`) return false
+  return socket.localAddress?.replace('::ffff:', '') !== LOOPBACK || /^(localhost|127\.0\.0\.1)(:\d+)?$/.test(host)
+}
 
 // Types of the catalogs that the adapter cannot name (prisma/orm#27403), and the nearest one that it can.
 const TEXT = 25

@@ -16,6 +16,7 @@ from local_cluster.children import NotStarted, answers, end, free_port, start
 from local_cluster.nginx import DOCUMENTED_NODES, find_nginx, nginx
 from local_cluster.redis import redis
 from neuron_meet.failure import ForeseenFailure
+from neuron_meet.jwt_secret import with_secret
 from neuron_meet.settings import Settings
 from neuron_meet.store.provision import provide
 
@@ -45,12 +46,14 @@ async def _run(port: int, ports: list[int]) -> None:
     settings = Settings()  # pyright: ignore[reportCallIssue] - read from the environment
     # Beside the data of `make run`, which may run at the same time.
     settings = settings.model_copy(update={"neuron_meet_data_dir": settings.neuron_meet_data_dir / "cluster"})
+    settings = with_secret(settings)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nm-cluster-")))
         provisioned = await provide(settings)
         stack.push_async_callback(provisioned.stop)
         server = await stack.enter_async_context(redis(folder))
-        processes = [await _node(stack, folder, number, provisioned.url, server.url) for number in ports]
+        shared = {"REDIS_URL": server.url, "JWT_SECRET": settings.signing_key}
+        processes = [await _node(stack, folder, number, provisioned.url, shared) for number in ports]
         for process, number in zip(processes, ports, strict=True):
             if not await answers(process, number, NODE_SECONDS) and not told.is_set():
                 raise NotStarted(f"The node on port {number} did not start; what it says stands above.")
@@ -68,14 +71,14 @@ async def _run(port: int, ports: list[int]) -> None:
 
 
 async def _node(
-    stack: AsyncExitStack, folder: Path, port: int, database_url: str, redis_url: str
+    stack: AsyncExitStack, folder: Path, port: int, database_url: str, shared: dict[str, str]
 ) -> asyncio.subprocess.Process:
     given = {
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "DATABASE_URL": database_url,
         "DIRECT_URL": os.environ.get("DIRECT_URL", database_url),
-        "REDIS_URL": redis_url,
+        **shared,
         "TRUSTED_PROXIES": "127.0.0.1",
         "DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", "1"),
         "NEURON_MEET_DATA_DIR": str(folder),

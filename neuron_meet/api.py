@@ -69,7 +69,7 @@ def build_api(
     """
     users = Users(database)
     attendance = Attendance(database)
-    tokens = Tokens(settings.jwt_secret.get_secret_value(), settings.token_life_seconds)
+    tokens = Tokens(settings.signing_key, settings.token_life_seconds)
     passwords = Passwords(settings.bcrypt_threads)
     identities = Identities(tokens, users)
     limited = settings.rate_limit_enabled

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 import socket
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from neuron_meet import __version__
+from neuron_meet import __version__, repeats
 from neuron_meet.api import build_api
 from neuron_meet.audit import Audit
 from neuron_meet.ceilings import AtOnce
@@ -176,8 +176,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         stalls.start()
         stack.callback(stalls.stop)
         counts = node.counts if node else None
-        audit = Audit(settings.audit_log, instance if node else "")
-        stack.callback(audit.close)
+        audit = stack.enter_context(_audited(settings, instance if node else ""))
         shared = counts and counts.windows
         addresses = ClientAddresses(settings.trusted_proxies)
         api = build_api(
@@ -232,6 +231,17 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
             node=node,
         )
         health.draining = True
+
+
+@contextmanager
+def _audited(settings: Settings, node: str) -> Iterator[Audit]:
+    """The audit; what it and the log have only counted is said when the block ends."""
+    audit = Audit(settings.audit_log, node)
+    try:
+        yield audit
+    finally:
+        repeats.LOG.flush()
+        audit.close()
 
 
 async def _only_presence(url: str) -> MemoryPresence:

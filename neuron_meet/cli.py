@@ -13,6 +13,7 @@ from neuron_meet.commands.accounts import token, users
 from neuron_meet.commands.checks import check_config, doctor
 from neuron_meet.commands.ending import BAD_SETTINGS, FAILED, fail, run, sentences, settings_or_end
 from neuron_meet.commands.meetings import prune, rooms
+from neuron_meet.notation import is_loopback
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -28,7 +29,7 @@ def main() -> None:
       DATABASE_URL          PostgreSQL to use; without it, an embedded one is started
       DIRECT_URL            PostgreSQL for migrations, when DATABASE_URL goes through a pooler
       NEURON_MEET_DATA_DIR  where the embedded PostgreSQL keeps its data (.neuron-meet)
-      JWT_SECRET            key of the access tokens; required with NODE_ENV=production
+      JWT_SECRET            key of the access tokens; required in production and with REDIS_URL
       NODE_ENV              development or production
 
     Exit codes: 0 done, 1 failed for the reason printed, 2 settings or options that cannot be used.
@@ -204,10 +205,25 @@ def status() -> None:
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=5555, show_default=True, help="Port of the page."
 )
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address of the page; others than this one are open to all.",
+)
 @click.option("--browser", default="none", show_default=True, help="Browser to open it in.")
-def studio(port: int, browser: str) -> None:
-    """Show the rows in a browser (Prisma Studio), until Ctrl-C."""
-    arguments = ("studio", *_schema(), "--port", str(port), "--browser", browser)
+def studio(port: int, host: str, browser: str) -> None:
+    """Show the rows in a browser (Prisma Studio), until Ctrl-C.
+
+    It asks for no password: whoever reaches the page reads and changes every row. From another machine, use a tunnel
+    (ssh -L 5555:127.0.0.1:5555 SERVER).
+    """
+    if host != "localhost" and not is_loopback(host):
+        click.echo(
+            f"Whoever reaches port {port} of {host} reads and changes every row, without a password.",
+            err=True,
+        )
+    arguments = ("studio", *_schema(), "--port", str(port), "--hostname", host, "--browser", browser)
     _on_database(lambda cli, _: cli.attached(*arguments))
 
 

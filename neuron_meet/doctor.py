@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from neuron_meet import jwt_secret
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.ice.allocation import NoAllocation, allocate, udp_address
 from neuron_meet.ice.servers import IceServers
@@ -55,6 +56,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
     checkup = _Checkup(settings)
+    yield "JWT_SECRET", checkup.secret
     yield "PostgreSQL", checkup.database
     yield "clock", checkup.clock
     yield "connections", checkup.connections
@@ -87,6 +89,13 @@ class _Checkup:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._url: str | None = None
+
+    async def secret(self) -> str:
+        """What signs the tokens."""
+        settings = self._settings
+        if settings.jwt_secret is None and not jwt_secret.is_made(settings):
+            _writable(settings.neuron_meet_data_dir, "NEURON_MEET_DATA_DIR")
+        return jwt_secret.source(settings)
 
     async def database(self) -> str:
         settings = self._settings

@@ -83,6 +83,12 @@ ENDED_BY_HOST = "The host ended the meeting"
 REMOVED_BY_OPERATOR = "Removed by the operator"
 ENDED_BY_OPERATOR = "The operator ended the meeting"
 
+# -- what is no request: not Express's words, which has others for each
+NO_HTTP = "The request is not valid HTTP"
+LINE_TOO_LONG = "The address is too long"
+HEADERS_TOO_LARGE = "The headers are too large"
+NO_SUCH_EXPECTATION = "The expectation cannot be met"
+
 
 class PresenceUnavailable(Refused):
     """The other nodes are out of reach, because Redis is. `ticket`: of what may have been done all the same."""

@@ -11,6 +11,11 @@ class ForeseenFailure(Exception):
     """Something that the operator can mend. The message says what is wrong and what to do, and holds no secret."""
 
 
+class UnusableSettings(ForeseenFailure):
+    """Settings that turn out to be unusable at the start: the program ends with exit code 2, as for those that
+    cannot be read."""
+
+
 def place(error: BaseException) -> dict[str, object]:
     """What a log may say of an unforeseen exception: its type and where it arose.
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 from aiohttp import web
 
 from neuron_meet.app import Server, assembled
+from neuron_meet.jwt_secret import with_secret
 from neuron_meet.ops.drain import drain
 from neuron_meet.settings import Settings
 from neuron_meet.store.provision import provide
@@ -35,9 +36,10 @@ def mount(app: web.Application, settings: Settings | None = None) -> None:
     settings = settings or Settings()  # pyright: ignore[reportCallIssue] - read from the environment
 
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:
-        database = await provide(settings)
+        signing = with_secret(settings)
+        database = await provide(signing)
         try:
-            async with assembled(settings, database.url) as server:
+            async with assembled(signing, database.url) as server:
                 app[SERVER] = server
                 # Routes may be added until the start is over; this one comes after all of the application's own.
                 app.router.add_route("*", "/{path:.*}", forward)

@@ -13,6 +13,7 @@ import uvloop
 
 from neuron_meet import __version__
 from neuron_meet.app import Server, running
+from neuron_meet.jwt_secret import with_secret
 from neuron_meet.ops.drain import drain, pid_file
 from neuron_meet.ops.logs import configure_logs
 from neuron_meet.settings import Settings
@@ -24,10 +25,10 @@ log = structlog.get_logger(__name__)
 def serve(settings: Settings) -> int:
     """Provide the database and serve until SIGTERM or SIGINT. Returns the exit code.
 
-    Raises what `provide` and `running` raise; the command line turns it into a sentence.
+    Raises what `with_secret`, `provide` and `running` raise; the command line turns it into a sentence.
     """
     configure_logs(settings)
-    return uvloop.run(_serve(settings))
+    return uvloop.run(_serve(with_secret(settings)))
 
 
 async def _serve(settings: Settings) -> int:

@@ -5,6 +5,7 @@ The variable's name is the field's name in capitals. README's table lists the sa
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,10 +32,23 @@ from neuron_meet.notation import (
 )
 from neuron_meet.rates import Rate
 
-DEVELOPMENT_JWT_SECRET = "neuron-meet-development-secret-do-not-use-in-production"  # noqa: S105
-KNOWN_DEFAULT_SECRETS = frozenset(
-    {DEVELOPMENT_JWT_SECRET, "your-secret-key", "secret", "changeme", "dev-secret"}
+KNOWN_SECRETS_SHA256 = frozenset(
+    {
+        "2b37b8aa059f8075659eb2fa56eabb2478ac755b6ab04c3a40e9ae642660f84a",  # this server's, while it had one
+        "19a7d3d9897aa4c86b703ede326eeb37427274fe0c87de23818b3b68429cc273",  # the former server's, without JWT_SECRET
+        "28e3ba0d05a8e21b4630eb1fa314d7bcd76f2d57aa81de763691ba982b3c5c46",  # its docker-compose.yml
+        "074337dc15c16b74a873232606bc465fc87449ca5f584d9e581e0ee899feb270",  # its .env.example
+        "971cb214a0b5c08eac23088b3670e1f1ffe051e56cda87789bfaf025031839eb",  # its .env.example, before
+        "048af2438891a89a3536ac09cc96ccbd34a1714e88cf8fdb63e6186dcc3ff89d",  # its README's, and tutorials'
+        "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",  # tutorials', as are the next three
+        "057ba03d6c44104863dc7361fe4578965d1887360f90a0895882e58a6248fc86",
+        "298754db2dbab6ec62605ceb0379eb7ee376580359449efe0caa3aa06cd56736",
+        "ad165b11320bc91501ab08613cc3a48a62a6caca4d5c8b14ca82cc313b3b96cd",
+        "f7d838701b86c5dfb57bf95fbc5ce6df204cfc9f15ad6cdb39fd22f8776e47b6",  # jwt.io's, as is the next
+        "465d9ad5d5528ebe287b5dce4fb51620833d09b290e49ddcc70ca6c4a0aea01b",
+    }
 )
+"""Secrets that stand in public code, as their SHA-256: there is none here that one could sign with."""
 MIN_SECRET_BYTES = 32
 """RFC 7518 §3.2: an HS256 key has at least 256 bits."""
 
@@ -104,8 +118,11 @@ class Settings(BaseSettings):
     )
 
     # -- accounts
-    jwt_secret: SecretStr = Field(
-        SecretStr(DEVELOPMENT_JWT_SECRET), description="key of the tokens (HS256); required in production"
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="key of the tokens (HS256); required in production and with REDIS_URL, else a random one is "
+        "made in NEURON_MEET_DATA_DIR",
+        examples=["the output of: openssl rand -base64 48"],
     )
     jwt_expires_in: Duration = Field("7d", description="life of a token: 7d, 12h, 3600 (seconds)")
     bcrypt_threads: int = Field(2, ge=1, le=64, description="passwords hashed at the same time")
@@ -257,10 +274,15 @@ class Settings(BaseSettings):
         return self
 
     def _unsafe_secret(self) -> Iterator[str]:
-        secret = self.jwt_secret.get_secret_value()
+        secret = None if self.jwt_secret is None else self.jwt_secret.get_secret_value()
         if not self.production:
+            if secret is None and self.redis_url is not None:
+                yield (
+                    "JWT_SECRET is missing: with REDIS_URL all servers must be given the same one. "
+                    "Set it, for example from: openssl rand -base64 48"
+                )
             return
-        if secret in KNOWN_DEFAULT_SECRETS:
+        if secret is None or is_known_secret(secret):
             yield (
                 "JWT_SECRET is missing or a known default: anybody could issue tokens. "
                 f"Set one of at least {MIN_SECRET_BYTES} bytes, for example from: openssl rand -base64 48"
@@ -307,9 +329,24 @@ class Settings(BaseSettings):
         return self.host or ("0.0.0.0" if self.production else "127.0.0.1")  # noqa: S104
 
     @property
+    def signing_key(self) -> str:
+        """The secret that tokens are signed with. Raises RuntimeError where neither JWT_SECRET nor
+        :func:`neuron_meet.jwt_secret.with_secret` has given one.
+        """
+        if self.jwt_secret is None:
+            raise RuntimeError("there is no JWT_SECRET: with_secret makes one")
+        return self.jwt_secret.get_secret_value()
+
+    @property
     def token_life_seconds(self) -> int:
         """Life of an access token, in seconds."""
         return duration_seconds(self.jwt_expires_in)
+
+
+def is_known_secret(secret: str) -> bool:
+    """Whether anybody can know this secret, as one reads it in public code (quotes around it do not matter)."""
+    plain = secret.strip().strip("\"'").lower()
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest() in KNOWN_SECRETS_SHA256
 
 
 def random_secret() -> str:

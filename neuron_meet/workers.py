@@ -22,6 +22,7 @@ import uvloop
 
 from neuron_meet import __version__
 from neuron_meet.app import PortTakenError, running
+from neuron_meet.jwt_secret import with_secret
 from neuron_meet.listening import listeners, url_of
 from neuron_meet.ops.drain import pid_file
 from neuron_meet.ops.logs import configure_logs, name_everywhere
@@ -42,10 +43,10 @@ LONG_LIFE_SECONDS = 60.0
 def serve_with_workers(settings: Settings, count: int) -> int:
     """Provide the database and keep `count` workers serving until SIGTERM, SIGINT or SIGHUP. Returns the exit code.
 
-    0 where all of them have ended well. Raises what `provide` raises, and PortTakenError.
+    0 where all of them have ended well. Raises what `with_secret` and `provide` raise, and PortTakenError.
     """
     configure_logs(settings)
-    return uvloop.run(_supervise(settings, count))
+    return uvloop.run(_supervise(with_secret(settings), count))
 
 
 def serve_as_worker(settings: Settings, number: int, listener: int, lifeline: int) -> int:
@@ -111,8 +112,15 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 def _environment(settings: Settings, database_url: str) -> dict[str, str]:
-    """A worker's environment: this process's, and what it does not say of the settings."""
-    environment = os.environ | {"HOST": settings.bind_host, "PORT": str(settings.port)}
+    """A worker's environment: this process's, and what it does not say of the settings.
+
+    The secret too: one that starts later, in the place of one that died, has the others' even if `.env` was changed.
+    """
+    environment = os.environ | {
+        "HOST": settings.bind_host,
+        "PORT": str(settings.port),
+        "JWT_SECRET": settings.signing_key,
+    }
     if settings.database_url is None:
         environment |= {"DATABASE_URL": database_url, "DIRECT_URL": database_url}
     return environment

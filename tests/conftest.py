@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 import uvloop
 
+from neuron_meet import repeats
 from neuron_meet.settings import Settings
 from neuron_meet.store.migrations import deploy
 from neuron_meet.store.provision import provide
@@ -55,6 +56,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 _shared = pytest.StashKey[SharedPostgres]()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_logged_yet() -> None:
+    """What one test has logged is no repetition for the next."""
+    repeats.LOG.flush()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -8,6 +8,7 @@ from collections import deque
 import structlog
 
 from neuron_meet.failure import place
+from neuron_meet.repeats import seldom
 from neuron_meet.store.errors import EngineUnavailable, StoreError
 from neuron_meet.store.messages import Messages, NewMessage
 
@@ -60,7 +61,8 @@ class Journal:
                 except StoreError as error:
                     await self._write_singly(group, error)
                 except Exception as error:  # whatever it is, nobody is left waiting for ever
-                    log.error("chat journal failed", **place(error))  # noqa: TRY400 -- its text may quote content
+                    where = place(error)  # and not its text, which may quote content
+                    seldom(log.error, "chat journal failed", by={"error": where.pop("error")}, **where)
                     _finish(group, error)
                 else:
                     _finish(group, None)

@@ -12,6 +12,7 @@ from neuron_meet.commands.ending import run, settings_or_end
 from neuron_meet.commands.serving import told_a_server
 from neuron_meet.commands.storing import stored
 from neuron_meet.failure import ForeseenFailure
+from neuron_meet.jwt_secret import with_secret
 from neuron_meet.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def token(email: str) -> None:
         account = await _account(users, email)
         if account.disabled:
             raise ForeseenFailure(f"The account {account.id} is disabled: neuron-meet users enable {email}")
-        tokens = Tokens(settings.jwt_secret.get_secret_value(), settings.token_life_seconds)
+        tokens = Tokens(with_secret(settings).signing_key, settings.token_life_seconds)
         click.echo(tokens.issue(account.id, account.email))
 
     _with_users(issue)

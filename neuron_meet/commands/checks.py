@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from neuron_meet.commands.ending import BAD_SETTINGS, FAILED, fail, run, settings_or_end
+from neuron_meet.commands.ending import BAD_SETTINGS, FAILED, fail, run, sentences, settings_or_end
+from neuron_meet.jwt_secret import source
 from neuron_meet.ops.configuration import Entry, read_configuration
 
 
@@ -24,6 +25,9 @@ def check_config(everything: bool) -> None:
         click.echo(f"neuron-meet: warning: {warning}", err=True)
     if read.problems:
         fail("\n".join(read.problems), BAD_SETTINGS)
+    if read.settings is not None and read.settings.jwt_secret is None:
+        with sentences():
+            click.echo(f"JWT_SECRET is not set: the tokens' key is {source(read.settings)}.")
     click.echo("The settings can be used." if shown else "The settings can be used: all are as by default.")
 
 

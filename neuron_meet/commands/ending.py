@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from neuron_meet.failure import ForeseenFailure
+from neuron_meet.failure import ForeseenFailure, UnusableSettings
 from neuron_meet.ops.configuration import read_configuration
 from neuron_meet.settings import Settings
 
@@ -59,7 +59,10 @@ def run(action: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
 
 @contextmanager
 def sentences() -> Generator[None]:
-    """Turn the failures that were foreseen into their sentence and exit code 1; let everything else be seen."""
+    """Turn the failures that were foreseen into their sentence and exit code: 1, or 2 for settings that cannot be used.
+
+    Everything else is let be seen.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
@@ -69,7 +72,7 @@ def sentences() -> Generator[None]:
             raise
         fail(NEEDS_GENERATE)
     except ForeseenFailure as error:
-        fail(str(error))
+        fail(str(error), BAD_SETTINGS if isinstance(error, UnusableSettings) else FAILED)
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:

@@ -17,10 +17,14 @@ from aiohttp.typedefs import Handler, Middleware
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.listening import listeners, url_of
 from neuron_meet.ops.metrics import Metrics
+from neuron_meet.repeats import seldom
+from neuron_meet.rest.malformed import Runner
 from neuron_meet.rest.problems import SOCKET_IO_PREFIX, problem_response, problems_middleware
 from neuron_meet.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+LONGEST_PATH_LOGGED = 100
 
 OPEN_TO_ALL = frozenset({"/", "/admin.js", "/admin.css"})
 """The page, without data: it asks for the token itself."""
@@ -61,7 +65,7 @@ async def admin_server(
     if attach is not None:
         attach(app)
     app.on_response_prepare.append(_add_headers)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+    runner = Runner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
         try:
@@ -88,7 +92,12 @@ def _asking_for(token: str | None) -> Middleware:
         itself = request.path.startswith(SOCKET_IO_PREFIX)  # a 404 where nothing is attached there
         if token is None or itself or request.path in OPEN_TO_ALL or _knows(request, token):
             return await handler(request)
-        log.warning("admin refused", path=request.path, address=request.remote)
+        seldom(
+            log.warning,
+            "admin refused",
+            by={"address": request.remote},
+            path=request.path[:LONGEST_PATH_LOGGED],
+        )
         return problem_response(401, "Unauthorized")
 
     return ask

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from neuron_meet.audit import Audit
+from neuron_meet.audit import OPERATOR, Audit
 from neuron_meet.ops.configuration import effective
 from neuron_meet.ops.health import Health
 from neuron_meet.ops.logs import LEVELS, STATE, set_level
@@ -111,7 +111,7 @@ class Administration:
     async def _set_log_level(self, request: web.Request) -> web.Response:
         try:
             body: Any = await request.json()
-        except ValueError:
+        except (ValueError, LookupError, RecursionError):  # an unknown character set; nested too deep
             body = None
         level = body.get("logLevel") if isinstance(body, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         if not isinstance(level, str) or level not in LEVELS:
@@ -130,7 +130,7 @@ class Administration:
 
     def _record(self, request: web.Request, action: str, *, found: bool = True, **fields: Any) -> None:
         outcome = {} if found else {"outcome": "NOT_FOUND"}
-        self.audit.record(f"admin.{action}", actor="operator", address=request.remote, **outcome, **fields)
+        self.audit.record(f"admin.{action}", actor=OPERATOR, address=request.remote, **outcome, **fields)
 
 
 def _found(answer: dict[str, Any] | None) -> web.Response:

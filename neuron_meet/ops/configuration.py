@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from neuron_meet.settings import DEVELOPMENT_JWT_SECRET, Settings
+from neuron_meet.settings import Settings, is_known_secret
 
 NOT_SHOWN = "(set, not shown)"
 LONGEST_SHOWN = 80
@@ -65,7 +65,7 @@ def read_configuration(given: Mapping[str, Any] | None = None) -> Configuration:
         for name in Settings.model_fields
     ]
     problems = [_sentence(name, raw.get(name), problem) for name, problem in broken.items()]
-    warnings = [*_misspelt({*environment, *file}), *_unnamed_proxies(settings)]
+    warnings = [*_misspelt({*environment, *file}), *_unnamed_proxies(settings), *_known_secret(settings)]
     return Configuration(settings, entries, [*problems, *together], warnings)
 
 
@@ -129,8 +129,7 @@ def _entry(
 
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
-        known = value.get_secret_value() == DEVELOPMENT_JWT_SECRET
-        return "(a known one, for development only)" if known else NOT_SHOWN
+        return "(a known one, not shown)" if is_known_secret(value.get_secret_value()) else NOT_SHOWN
     if value is None or value in ("", ()):
         return "-"
     if isinstance(value, bool):
@@ -161,6 +160,17 @@ def _unnamed_proxies(settings: Settings | None) -> list[str]:
     if settings is None or not settings.production or settings.trusted_proxies:
         return []
     return [UNNAMED_PROXIES]
+
+
+def _known_secret(settings: Settings | None) -> list[str]:
+    """Production refuses it."""
+    secret = settings and settings.jwt_secret
+    if secret is None or not is_known_secret(secret.get_secret_value()):
+        return []
+    return [
+        "JWT_SECRET is a known default: whoever reaches this server can sign in as anybody. Set another, for example "
+        "from: openssl rand -base64 48"
+    ]
 
 
 def _misspelt(names: set[str]) -> list[str]:

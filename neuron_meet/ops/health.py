@@ -10,6 +10,7 @@ from typing import Any, Literal
 import structlog
 from aiohttp import web
 
+from neuron_meet.repeats import seldom
 from neuron_meet.rest.problems import problem_body
 from neuron_meet.rest.routing import Call, Route
 from neuron_meet.rest.views import View
@@ -80,7 +81,7 @@ class Health:
                 await check()
         except Exception as error:
             # Its text may hold addresses, and goes to neither the log nor the client.
-            log.warning("dependency.down", dependency=name, error=type(error).__name__)
+            seldom(log.warning, "dependency.down", by={"dependency": name, "error": type(error).__name__})
             return "down"
         return "up"
 

@@ -25,12 +25,13 @@ import structlog
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
-from neuron_meet.audit import Audit
+from neuron_meet.audit import OPERATOR, Audit
 from neuron_meet.failure import place
 from neuron_meet.origin import OriginList
 from neuron_meet.rates import Buckets, Rate
 from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.server import MeetingServer
+from neuron_meet.repeats import seldom
 from neuron_meet.signaling.presence.interface import Presence
 
 log = structlog.get_logger(__name__)
@@ -107,9 +108,9 @@ class AdminUi:
         if not self._tries.take(address):
             raise Refusal("too many tries")
         if not await self._knows(auth):
-            log.warning("admin refused", path=NAMESPACE, address=address)
+            seldom(log.warning, "admin refused", by={"address": address}, path=NAMESPACE)
             raise Refusal("invalid credentials")
-        self._audit.record("admin.watch", actor="operator", address=address)
+        self._audit.record("admin.watch", actor=OPERATOR, address=address)
         # After the answer, which goes out in this turn.
         task = asyncio.create_task(self._welcome(sid), name="admin-ui-welcome")
         self._welcomes.add(task)

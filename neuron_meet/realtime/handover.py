@@ -11,6 +11,7 @@ import structlog
 from neuron_meet.errors import PresenceUnavailable
 from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.frames import connect_frame
+from neuron_meet.repeats import seldom
 from neuron_meet.signaling.caller import Caller
 from neuron_meet.signaling.presence.moves import Luggage, Moves
 
@@ -123,7 +124,7 @@ class Handover:
         try:
             luggage = await self._moves.fetch(pid, offset, greeting.caller.user_id, expect)
         except PresenceUnavailable:
-            log.warning("a socket could not be brought here", address=socket.address)
+            seldom(log.warning, "a socket could not be brought here", by={"address": socket.address})
         finally:
             if luggage is None:
                 for connection in expected:

@@ -21,6 +21,7 @@ from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
 from neuron_meet.realtime.websocket import FRAMES_A_TURN, WebSocket, is_unicode
+from neuron_meet.repeats import seldom
 
 if TYPE_CHECKING:
     from neuron_meet.realtime.engine import EngineServer
@@ -297,7 +298,8 @@ class EngineSocket(AsyncSocket):
         if budget is None or self.closed:
             return 0.0
         if budget.kept_up:
-            log.warning("connection dropped, it sends too much that means nothing", address=self.address)
+            what = "connection dropped, it sends too much that means nothing"
+            seldom(log.warning, what, by={"address": self.address})
             self.server.flooding_dropped += 1
             self.end("too many frames", clean=True, abort=True)
             return 0.0
@@ -331,7 +333,7 @@ class EngineSocket(AsyncSocket):
 
     def _drop_slow(self) -> None:
         if not self.closed:
-            log.warning("slow client dropped", address=self.address)
+            seldom(log.warning, "slow client dropped", by={"address": self.address})
             self.server.slow_dropped += 1
             self.end("slow client", clean=True, abort=True)
 

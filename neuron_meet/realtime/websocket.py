@@ -23,6 +23,7 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from neuron_meet.failure import place
 from neuron_meet.realtime.frames import websocket_close, websocket_pong, websocket_text
+from neuron_meet.repeats import seldom
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -335,7 +336,8 @@ class _Packets(WebSocketDataQueue):
         """What the peer sent is no websocket message, or handling it failed."""
         code = getattr(exc, "code", None)
         if code is None:
-            log.error("packet not handled", **place(exc))
+            where = place(exc)
+            seldom(log.error, "packet not handled", by={"error": where.pop("error")}, **where)
         self._websocket.fail(int(code) if code is not None else INTERNAL_ERROR)
 
 

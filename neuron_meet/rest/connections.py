@@ -24,12 +24,11 @@ from neuron_meet.ceilings import ALL, AtOnce
 from neuron_meet.errors import TOO_MANY_REQUESTS, UNAVAILABLE, Refusal
 from neuron_meet.forwarded import read_address
 from neuron_meet.rates import counted, widest
+from neuron_meet.rest.malformed import ErrorShaping, Runner, Server
 from neuron_meet.rest.problems import problem_body
 
 log = structlog.get_logger(__name__)
 
-LINE_BYTES = 32_768
-"""Longest request line and longest header: tokens in a query, and cookies of others on the same domain, pass 8 kB."""
 HEAD_BYTES = 131_072
 """A request's whole head, as far as it comes in reads of its own: four such headers. Node.js takes 16 kB by default."""
 HEAD_SECONDS = 60.0
@@ -52,7 +51,7 @@ SILENT_SECONDS = 60.0
 """Between two lines of log about refusals."""
 
 
-class HttpConnection(RequestHandler):
+class HttpConnection(ErrorShaping):
     """A connection. `address` is the peer's, "" where it has none (a unix socket)."""
 
     __slots__ = (
@@ -322,14 +321,12 @@ class Connections:
             self._sweep_soon()
 
 
-class BoundedServer(web.Server):
+class BoundedServer(Server):
     """aiohttp's server with connections that are counted."""
 
     def __init__(self, made: web.Server, book: Connections) -> None:
         """`made`: as the application has made it."""
-        super().__init__(
-            made.request_handler, request_factory=made.request_factory, loop=made._loop, **made._kwargs
-        )
+        super().__init__(made)
         self._book = book
 
     def __call__(self) -> RequestHandler:
@@ -337,17 +334,17 @@ class BoundedServer(web.Server):
         return HttpConnection(self, self._book, loop=self._loop, **self._kwargs)
 
 
-class BoundedRunner(web.AppRunner):
-    """Serves an application with bounded connections and longer lines than aiohttp's 8 kB."""
+class BoundedRunner(Runner):
+    """Serves an application with bounded connections."""
 
     __slots__ = ("_book",)
 
     def __init__(self, app: web.Application, book: Connections, **options: Any) -> None:
-        super().__init__(app, access_log=None, max_line_size=LINE_BYTES, max_field_size=LINE_BYTES, **options)
+        super().__init__(app, access_log=None, **options)
         self._book = book
 
     async def _make_server(self) -> web.Server:
-        return BoundedServer(await super()._make_server(), self._book)
+        return BoundedServer(await web.AppRunner._make_server(self), self._book)
 
     async def cleanup(self) -> None:
         """Stop serving."""

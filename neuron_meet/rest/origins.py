@@ -75,16 +75,16 @@ def add_headers(app: web.Application, origins: Origins) -> None:
     """
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.popall(hdrs.SERVER, None)  # the versions of Python and aiohttp are nobody's business
         if request.path.startswith(SOCKET_IO_PREFIX):
             return
-        headers = response.headers
         origin = request.headers.get(hdrs.ORIGIN)
         headers.add(hdrs.VARY, hdrs.ORIGIN)
         if origin is not None and origins.allow(origin):
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
             headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
-        headers.popall(hdrs.SERVER, None)  # the versions of Python and aiohttp are nobody's business
         headers["X-Content-Type-Options"] = "nosniff"
         # Pages' addresses hold room codes: other sites do not get them.
         headers["Referrer-Policy"] = "same-origin"

@@ -14,8 +14,9 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from neuron_meet.errors import INTERNAL, UNAUTHORIZED, UNAVAILABLE, Refused
+from neuron_meet.errors import INTERNAL, NO_SUCH_EXPECTATION, UNAUTHORIZED, UNAVAILABLE, Refused
 from neuron_meet.failure import place
+from neuron_meet.repeats import seldom
 from neuron_meet.rest.limits import TooManyRequests
 
 log = structlog.get_logger(__name__)
@@ -78,14 +79,20 @@ def problems_middleware(unavailable: tuple[type[Exception], ...]) -> Middleware:
         except Refused as refused:
             return _refused_response(refused)
         except web.HTTPException as answer:
-            return _http_exception_response(request, answer)
+            return http_exception_response(request, answer)
         except Exception as error:
             refusal = UNAVAILABLE if isinstance(error, unavailable) else INTERNAL
-            facts = {"method": request.method, "route": _route(request), "status": refusal.status}
-            log.error("request.failed", **facts, **place(error))  # noqa: TRY400 (its text may quote input)
+            log_failure(request.method, _route(request), refusal.status, error)
             return problem_response(refusal.status, refusal.message)
 
     return answer_problems
+
+
+def log_failure(method: str, route: str, status: int, error: BaseException) -> None:
+    """Log an exception that nobody foresaw, by its type and place: its text may quote what a user sent."""
+    found = place(error)
+    by = {"method": method, "route": route, "status": status, "error": found.pop("error")}
+    seldom(log.error, "request.failed", by=by, **found)
 
 
 def _refused_response(refused: Refused) -> web.Response:
@@ -95,13 +102,15 @@ def _refused_response(refused: Refused) -> web.Response:
     return response
 
 
-def _http_exception_response(request: web.Request, answer: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's own exceptions: 404 and 405 are one thing to Express; redirects pass."""
+def http_exception_response(request: web.BaseRequest, answer: web.HTTPException) -> web.StreamResponse:
+    """The answer to aiohttp's own exceptions: 404 and 405 are one thing to Express; redirects are raised again."""
     if answer.status in (404, 405):
         # In Express's words. A method that a path does not have is the same thing to it.
         return problem_response(404, f"Cannot {request.method} {request.raw_path}")
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return problem_response(answer.status, "request entity too large")
+    if answer.status == HTTPStatus.EXPECTATION_FAILED:
+        return problem_response(answer.status, NO_SUCH_EXPECTATION)
     if answer.status >= HTTPStatus.BAD_REQUEST:
         return problem_response(answer.status, answer.reason)
     raise answer

@@ -6,6 +6,7 @@ import structlog
 
 from neuron_meet import errors
 from neuron_meet.errors import Refused
+from neuron_meet.repeats import seldom
 from neuron_meet.signaling import lobby
 from neuron_meet.signaling.applicant import Applicant
 from neuron_meet.signaling.caller import Caller
@@ -58,5 +59,5 @@ async def _let_in_all(signaling: Signaling, code: str) -> None:
             except Refused:
                 continue  # full or locked: they wait on, and the host may still admit them
             except StoreError as error:
-                log.warning("could not let in who waited", error=type(error).__name__)
+                seldom(log.warning, "could not let in who waited", by={"error": type(error).__name__})
                 return

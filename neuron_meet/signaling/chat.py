@@ -6,6 +6,7 @@ import structlog
 
 from neuron_meet import errors
 from neuron_meet.errors import Refused, refuse
+from neuron_meet.repeats import seldom
 from neuron_meet.rooms.policy import refuse_chat
 from neuron_meet.signaling.caller import Caller
 from neuron_meet.signaling.context import Signaling
@@ -55,7 +56,7 @@ async def send_message(signaling: Signaling, caller: Caller, request: SendChatMe
         try:
             await signaling.journal.append(message)
         except StoreError as error:
-            log.warning("chat message not stored", error=type(error).__name__)
+            seldom(log.warning, "chat message not stored", by={"error": type(error).__name__})
             raise Refused(errors.SEND_FAILED) from error
         replayed, shown = _replayed(sender, message), _live(sender, message)
         acknowledged = _acknowledged(sender, replayed)

@@ -14,6 +14,7 @@ from neuron_meet.chat.journal import Journal
 from neuron_meet.errors import Refused
 from neuron_meet.failure import place
 from neuron_meet.ice.servers import IceServers
+from neuron_meet.repeats import seldom
 from neuron_meet.signaling.attendance import Attendance
 from neuron_meet.signaling.bans import Bans
 from neuron_meet.signaling.effects import (
@@ -112,4 +113,5 @@ async def _finish(decision: Awaitable[Outcome]) -> None:
     except Refused:
         return
     except Exception as error:
-        log.error("step failed", **place(error))  # noqa: TRY400 -- its text may quote content
+        where = place(error)  # and not its text, which may quote content
+        seldom(log.error, "step failed", by={"error": where.pop("error")}, **where)

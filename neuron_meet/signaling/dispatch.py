@@ -16,6 +16,7 @@ from neuron_meet.audit import DONE, NOWHERE, Audit
 from neuron_meet.durations import Durations
 from neuron_meet.errors import Refusal, Refused
 from neuron_meet.failure import place
+from neuron_meet.repeats import seldom
 from neuron_meet.rooms.codes import room_code_in
 from neuron_meet.signaling import events, lobby
 from neuron_meet.signaling.audited import NO_CONTROL, HostControls
@@ -250,12 +251,15 @@ class Dispatcher:
         Returns the code of what it is told.
         """
         tracing.fail(type(error).__name__)
-        where = {"socket_event": name, "sid": caller.sid, "room": self._room_of(caller, payload)}
+        where: dict[str, object] = {"sid": caller.sid, "room": self._room_of(caller, payload)}
         if isinstance(error, StoreError):
-            log.warning("store failed", **where, error=type(error).__name__, code=code_of(error))
+            what = {"socket_event": name, "error": type(error).__name__, "code": code_of(error)}
+            seldom(log.warning, "store failed", by=what, **where)
             refusal = errors.UNAVAILABLE
         else:
-            log.error("event handler failed", **where, **place(error))
+            found = place(error)
+            what = {"socket_event": name, "error": found.pop("error")}
+            seldom(log.error, "event handler failed", by=what, **where, **found)
             refusal = errors.UNAVAILABLE if name == events.JoinRoom.event else errors.INTERNAL
         self._refuse(caller, name, refusal, reply)
         return refusal.code
@@ -292,7 +296,12 @@ class Dispatcher:
         """Refuse; a socket that goes on regardless is dropped."""
         self._refuse(caller, name, refusal, reply)
         if not self._limits.allow(caller, Pace.PATIENCE):
-            log.warning("socket dropped, it goes on too fast", sid=caller.sid, address=caller.address)
+            seldom(
+                log.warning,
+                "socket dropped, it goes on too fast",
+                by={"address": caller.address},
+                sid=caller.sid,
+            )
             caller.gone = True
             self._signaling.deliver([Drop(caller.sid, "too many requests")])
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from neuron_meet.failure import place
+from neuron_meet.repeats import seldom
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,8 @@ class Lane:
                 try:
                     await step()
                 except Exception as error:
-                    log.error("event handler failed", **place(error))  # noqa: TRY400 -- its text may quote content
+                    where = place(error)  # and not its text, which may quote content
+                    seldom(log.error, "event handler failed", by={"error": where.pop("error")}, **where)
                 finally:
                     self._held -= holds
         finally:

@@ -125,6 +125,7 @@ async def staged(folder: Path, postgres: Postgres) -> AsyncIterator[Stage]:
             given = {
                 "DATABASE_URL": postgres.url(),
                 "REDIS_URL": url,
+                "JWT_SECRET": "a-secret-of-these-tests-of-32-bytes-or-more",
                 "ADMIN_PORT": str(admin_port),
             }
             nodes.append(await stack.enter_async_context(serving(place, **SETTINGS, **given | pool)))

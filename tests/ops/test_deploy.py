@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import shutil
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ import yaml
 from neuron_meet.settings import Settings
 from tests.ops.programs import program, run
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+PROJECT = Path(__file__).resolve().parents[2]
+DEPLOY = PROJECT / "deploy"
 SECRET = "a-secret-of-thirty-two-bytes-or-more"
 
 
@@ -86,6 +90,67 @@ def test_the_composition() -> None:
         assert f"{name}:3001" in (DEPLOY / "compose.nginx.conf").read_text()
     for file in [volume.split(":")[0] for volume in services["nginx"]["volumes"] if volume.startswith("./")]:
         assert (DEPLOY / file).is_file()
+
+
+SPECIAL_PURPOSE = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24
+192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4
+255.255.255.255/32 224.0.0.0/4
+::1/128 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 2001::/32 2001:1::1/128 2001:2::/48
+2001:3::/32 2001:4:112::/48 2001:10::/28 2001:20::/28 2001:30::/28 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20
+5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8
+"""
+"""IANA's special-purpose registries of IPv4 and IPv6, multicast, and the deprecated site-local addresses. `::` itself
+coturn refuses by its own."""
+
+
+async def test_what_a_relay_must_not_reach() -> None:
+    """`tests/turn` asks a real coturn; here the list is whole, and the only one."""
+    code, said = await run("sh", DEPLOY / "coturn" / "conf.sh", "203.0.113.7")
+    assert code == 0, said
+    lines = said.splitlines()
+    assert {"no-tcp-relay", "no-multicast-peers", "relay-ip=203.0.113.7", "allowed-peer-ip=203.0.113.7"} <= {
+        *lines
+    }
+    ranges = [
+        tuple(map(ip_address, line.partition("=")[2].split("-")))
+        for line in lines
+        if "denied" in line and "-ip" in line
+    ]
+    for network in map(ip_network, SPECIAL_PURPOSE.split()):
+        first, last = network[0], network[-1]
+        assert any(
+            len(each) == 2 and each[0].version == first.version and each[0] <= first and last <= each[1]  # type: ignore[operator]
+            for each in ranges
+        ), network
+    shown = [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md"), *DEPLOY.rglob("*")]
+    with_a_list = [file for file in shown if file.is_file() and "denied-peer-ip" in file.read_text()]
+    assert with_a_list == [DEPLOY / "coturn" / "conf.sh"]
+    operations, protocol = (
+        (PROJECT / "docs" / name).read_text() for name in ("operations.md", "protocol.md")
+    )
+    assert operations.count("deploy/coturn/conf.sh") >= 2, "the chapter and the walk"
+    assert "deploy/coturn/conf.sh" in protocol
+
+
+async def test_the_relay_of_the_composition(tmp_path: Path) -> None:
+    coturn = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["coturn"]
+    (mounted,) = coturn["volumes"]
+    here, there, _ = mounted.split(":")
+    shell, flag, script, name = coturn["entrypoint"]
+    script = script.replace("$$", "$").replace(there, str(DEPLOY / here)).replace("exec turnserver", "echo")
+    made = tmp_path / "turnserver.conf"
+    script = script.replace("/tmp/turnserver.conf", str(made))
+    environment = {"PATH": os.environ["PATH"], "TURN_RELAY_IP": "203.0.113.7"}
+    process = await asyncio.create_subprocess_exec(
+        shell, flag, script, name, *coturn["command"], env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    said = (await process.communicate())[0].decode().splitlines()
+    assert process.returncode == 0
+    code, printed = await run("sh", DEPLOY / "coturn" / "conf.sh", "203.0.113.7")
+    assert code == 0
+    assert made.read_text() == printed
+    assert said[0].startswith(f"-c {made} --log-file=stdout --use-auth-secret --static-auth-secret=")
 
 
 def test_the_kubernetes_manifests() -> None:

@@ -16,12 +16,22 @@ from neuron_meet.settings import Settings
 from tests.ops.collector import collecting
 from tests.process.program import Program
 
-FINE = {"PostgreSQL", "clock", "connections", "migrations", "query engine", "port", "open files"}
+FINE = {
+    "JWT_SECRET",
+    "PostgreSQL",
+    "clock",
+    "connections",
+    "migrations",
+    "query engine",
+    "port",
+    "open files",
+}
+SECRET = "a-secret-of-these-tests-of-32-bytes-or-more"
 
 
 async def found(more_connections: int = 0, **given: Any) -> dict[str, Finding]:
     """What a server with these settings would find, by subject."""
-    settings = Settings(_env_file=None, **({"port": 0, "node_env": "test"} | given))  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, **({"port": 0, "node_env": "test", "jwt_secret": SECRET} | given))  # type: ignore[call-arg]
     if more_connections:  # than settings allow, and than any PostgreSQL here has
         settings = settings.model_copy(update={"database_pool_size": more_connections})
     return {finding.subject: finding for finding in await examine(settings)}
@@ -150,7 +160,9 @@ async def test_the_command(tmp_path: Path, database_urls: Callable[..., Awaitabl
         assert re.search(r"^ok       PostgreSQL    ", program.output, re.MULTILINE)
     finally:
         await program.clean_up()
-    program = await Program.start(tmp_path, "doctor", **well, REDIS_URL="redis://127.0.0.1:1/0")
+    program = await Program.start(
+        tmp_path, "doctor", **well, REDIS_URL="redis://127.0.0.1:1/0", JWT_SECRET=SECRET
+    )
     try:
         assert await program.ended() == 1
         assert re.search(r"^failed   Redis         Redis cannot be reached", program.output, re.MULTILINE)

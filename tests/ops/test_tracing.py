@@ -17,6 +17,7 @@ from tests.wire.meeting import NOWHERE
 
 SAID = "said into the meeting"
 NAME = "Ada of the traces"
+SECRET = "a-secret-of-these-tests-of-32-bytes-or-more"
 
 
 def lines(program: Program) -> list[dict[str, Any]]:
@@ -28,7 +29,7 @@ async def test_a_join_from_frame_to_row(
     database_url: str, tmp_path: Path, redis_url: str, clustered: bool
 ) -> None:
     environment = {"DATABASE_URL": database_url, "LOG_FORMAT": "json", "OTEL_BSP_SCHEDULE_DELAY": "50"}
-    environment |= {"REDIS_URL": redis_url} if clustered else {}
+    environment |= {"REDIS_URL": redis_url, "JWT_SECRET": SECRET} if clustered else {}
     async with (
         collecting() as collector,
         serving(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **environment) as program,

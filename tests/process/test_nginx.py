@@ -49,7 +49,13 @@ async def front(folder: Path, database_url: str) -> AsyncIterator[Front]:
         server = await stack.enter_async_context(redis(folder))
         nodes = [
             await stack.enter_async_context(
-                serving(folder, DATABASE_URL=database_url, REDIS_URL=server.url, TRUSTED_PROXIES="127.0.0.1")
+                serving(
+                    folder,
+                    DATABASE_URL=database_url,
+                    REDIS_URL=server.url,
+                    TRUSTED_PROXIES="127.0.0.1",
+                    JWT_SECRET="a-secret-of-these-tests-of-32-bytes-or-more",
+                )
             )
             for _ in range(3)
         ]

@@ -16,6 +16,8 @@ from tests.process.program import Program, gone, postmaster
 from tests.process.visitor import visiting
 from tests.wire.clients import DEADLINE, Client, Driver, driving
 
+SECRET = "a-secret-of-these-tests-of-32-bytes-or-more"
+
 
 @pytest.fixture
 async def server(folder: Path) -> AsyncIterator[Redis]:
@@ -29,6 +31,7 @@ async def two_workers(folder: Path, server: Redis, **environment: str) -> AsyncI
         "NEURON_MEET_DATA_DIR": str(folder / "data"),
         "PORT": "0",
         "REDIS_URL": server.url,
+        "JWT_SECRET": SECRET,
         **environment,
     }
     program = await Program.start(folder, "serve", "--workers", "2", **given)
@@ -141,6 +144,7 @@ async def test_a_second_signal_waits_for_nothing(folder: Path, server: Redis) ->
 async def test_a_worker_that_cannot_begin_ends_all(folder: Path) -> None:
     """Redis is not there: one sentence from each, exit code 1, nothing left."""
     given = {"NEURON_MEET_DATA_DIR": str(folder / "data"), "PORT": "0", "REDIS_URL": "redis://127.0.0.1:1"}
+    given["JWT_SECRET"] = SECRET
     program = await Program.start(folder, "serve", "--workers", "2", **given)
     try:
         assert await program.ended(60) == 1

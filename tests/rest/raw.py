@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.rest.server import Answer, Server
 
@@ -13,13 +14,22 @@ ANSWER_SECONDS = 20
 
 async def exchange(server: Server, request: bytes) -> Answer:
     """Send these bytes on a connection of their own, and read the answer until the server closes it."""
-    url = server.session._base_url
-    assert url is not None
-    assert url.host is not None
-    reader, writer = await asyncio.open_connection(url.host, url.port)
+    return parsed(await answered(str(server.session._base_url), request))
+
+
+async def exchange_at(url: str, request: bytes) -> tuple[str, str]:
+    """The same at any address: head and body of the answer, as they come."""
+    head, _, body = (await answered(url, request)).partition(b"\r\n\r\n")
+    return head.decode("latin-1"), body.decode()
+
+
+async def answered(url: str, request: bytes) -> bytes:
+    """What is answered at an address to these bytes until the server closes the connection."""
+    place = urlsplit(url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
     try:
         writer.write(request)
-        return parsed(await asyncio.wait_for(reader.read(), ANSWER_SECONDS))
+        return await asyncio.wait_for(reader.read(), ANSWER_SECONDS)
     finally:
         writer.close()
 

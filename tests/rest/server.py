@@ -12,6 +12,7 @@ from aiohttp import ClientSession, TCPConnector, web
 
 from neuron_meet.api import Api, build_api
 from neuron_meet.ops.health import Health
+from neuron_meet.rest.malformed import Runner
 from neuron_meet.settings import Settings
 from neuron_meet.store.client import Database
 from neuron_meet.store.users import Account, Users
@@ -103,7 +104,7 @@ async def serving(
     api = build_api(Settings(_env_file=None, **given), database, live, health)  # type: ignore[call-arg]
     if mount is not None:
         mount(api.application)
-    runner = web.AppRunner(api.application, access_log=None)  # as `app` does
+    runner = Runner(api.application, access_log=None)  # as `app` does
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

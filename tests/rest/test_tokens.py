@@ -13,9 +13,21 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from neuron_meet.settings import DEVELOPMENT_JWT_SECRET, KNOWN_DEFAULT_SECRETS, Settings
+from neuron_meet.settings import Settings
 from tests.rest.server import SECRET, Server
 from tests.rest.shapes import UNAUTHORIZED
+
+KNOWN_SECRETS = [
+    "neuron-meet-development-secret-do-not-use-in-production",
+    "neuron-meet-secret",
+    "your-production-secret-change-me",
+    "your-super-secret-jwt-key-change-in-production",
+    "your-super-secret-jwt-key",
+    "your-secret-key",
+    "a-string-secret-at-least-256-bits-long",
+    "changeme",
+]
+"""This server's former default, the former server's (its code, its compose file, its example of a .env), tutorials'."""
 
 HS256 = {"alg": "HS256", "typ": "JWT"}
 HOUR = 3600
@@ -58,7 +70,8 @@ FORGED: dict[str, Callable[[str], str]] = {
     "HS256 that is HS512": lambda a: token(claims(a), hashed="sha512"),
     "a foreign secret": lambda a: token(claims(a), secret="another-secret-of-at-least-32-bytes!!"),
     "an empty secret": lambda a: token(claims(a), secret=""),
-    "the development secret": lambda a: token(claims(a), secret=DEVELOPMENT_JWT_SECRET),
+    "the secret that development once had": lambda a: token(claims(a), secret=KNOWN_SECRETS[0]),
+    "the former server's default secret": lambda a: token(claims(a), secret=KNOWN_SECRETS[1]),
     "a key of the sender's": lambda a: token(
         claims(a), HS256 | {"jwk": {"kty": "oct", "k": part(b"x" * 32)}}, secret="x" * 32
     ),
@@ -155,7 +168,9 @@ def production(secret: str | None) -> Settings:
     return Settings(_env_file=None, **given)  # type: ignore[call-arg, arg-type]
 
 
-@pytest.mark.parametrize("secret", [None, *sorted(KNOWN_DEFAULT_SECRETS)])
+@pytest.mark.parametrize(
+    "secret", [None, *KNOWN_SECRETS, f"'{KNOWN_SECRETS[3]}'", f"  {KNOWN_SECRETS[2].upper()}"]
+)
 def test_production_refuses_known_secrets(secret: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JWT_SECRET", raising=False)
     with pytest.raises(ValidationError, match=r"anybody could issue tokens\. Set one of at least 32 bytes"):
@@ -171,4 +186,4 @@ def test_production_refuses_short_secrets(secret: str) -> None:
 
 @pytest.mark.parametrize("secret", ["x" * 32, "ü" * 16])
 def test_production_takes_secrets_of_32_bytes(secret: str) -> None:
-    assert production(secret).jwt_secret.get_secret_value() == secret
+    assert production(secret).signing_key == secret

@@ -18,8 +18,12 @@ from dataclasses import dataclass
 COOKIE = 0x2112A442
 ALLOCATE, REFRESH, SUCCESS, ERROR = 0x0003, 0x0004, 0x0100, 0x0110
 USERNAME, MESSAGE_INTEGRITY, ERROR_CODE, LIFETIME = 0x0006, 0x0008, 0x0009, 0x000D
+CREATE_PERMISSION, CHANNEL_BIND, SEND, DATA_INDICATION = 0x0008, 0x0009, 0x0016, 0x0017
+CHANNEL_NUMBER, XOR_PEER_ADDRESS, DATA, REQUESTED_ADDRESS_FAMILY = 0x000C, 0x0012, 0x0013, 0x0017
 REALM, NONCE, XOR_RELAYED_ADDRESS, REQUESTED_TRANSPORT = 0x0014, 0x0015, 0x0016, 0x0019
 UDP = struct.pack("!B3x", 17)
+TCP = struct.pack("!B3x", 6)
+IPV6 = struct.pack("!B3x", 2)
 
 RETRANSMIT_SECONDS = 0.5
 """The first retransmission time-out of RFC 8489 §6.2.1."""
@@ -33,6 +37,7 @@ class Message:
 
     kind: int
     attributes: dict[int, bytes]
+    transaction: bytes
 
     @property
     def error(self) -> int | None:
@@ -53,39 +58,96 @@ class Allocation:
 class TurnClient:
     """One socket that talks to one relay. It blocks: tests run it in a thread."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """A client whose datagrams go to `host`:`port`."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, host: str, port: int, *, over_tcp: bool = False) -> None:
+        """A client whose datagrams, or bytes over TCP, go to `host`:`port`."""
+        kind = socket.SOCK_STREAM if over_tcp else socket.SOCK_DGRAM
+        self._socket = socket.socket(socket.AF_INET, kind)
         self._socket.settimeout(RETRANSMIT_SECONDS)
         self._socket.connect((host, port))
+        self._key = b""
+        self._signed: list[tuple[int, bytes]] = []
 
     def close(self) -> None:
         self._socket.close()
 
     def allocate(self, username: str, password: str) -> Allocation:
         """Ask for a relayed address: without credentials first, which must be refused with realm and nonce."""
-        transport = (REQUESTED_TRANSPORT, UDP)
-        refused = parsed(self._ask(ALLOCATE, [transport]))
-        assert refused.error == 401, refused
+        allocation = self.open(username, password)
+        if allocation.error is None:
+            released = self._ask(REFRESH, [(LIFETIME, bytes(4)), *self._signed], self._key)
+            assert parsed(released).kind == REFRESH | SUCCESS
+        return allocation
+
+    def open(
+        self, username: str, password: str, *, transport: bytes = UDP, family: bytes | None = None
+    ) -> Allocation:
+        """The same, and keep the relayed address."""
+        asked = [(REQUESTED_TRANSPORT, transport)]
+        if family is not None:
+            asked.append((REQUESTED_ADDRESS_FAMILY, family))
+        refused = parsed(self._ask(ALLOCATE, asked))
+        if refused.error != 401:  # what it does for nobody it refuses before it asks who it is
+            return Allocation(error=refused.error)
         realm, nonce = refused.attributes[REALM], refused.attributes[NONCE]
-        key = hashlib.md5(b":".join((username.encode(), realm, password.encode()))).digest()
-        signed = [(USERNAME, username.encode()), (REALM, realm), (NONCE, nonce)]
-        answer = self._ask(ALLOCATE, [transport, *signed], key)
+        self._key = hashlib.md5(b":".join((username.encode(), realm, password.encode()))).digest()
+        self._signed = [(USERNAME, username.encode()), (REALM, realm), (NONCE, nonce)]
+        answer = self._ask(ALLOCATE, [*asked, *self._signed], self._key)
         message = parsed(answer)
         if message.error is not None:
             return Allocation(error=message.error)
         assert message.kind == ALLOCATE | SUCCESS
-        assert is_signed(answer, key), "the relay does not know the same password"
-        released = self._ask(REFRESH, [(LIFETIME, bytes(4)), *signed], key)
-        assert parsed(released).kind == REFRESH | SUCCESS
+        assert is_signed(answer, self._key), "the relay does not know the same password"
         return Allocation(
-            relayed=_address(message.attributes[XOR_RELAYED_ADDRESS]),
+            relayed=_address(message.attributes[XOR_RELAYED_ADDRESS], message.transaction),
             lifetime_seconds=int.from_bytes(message.attributes[LIFETIME]),
         )
 
-    def _ask(self, kind: int, attributes: list[tuple[int, bytes]], key: bytes | None = None) -> bytes:
-        """Send a request, again and again as UDP wants it, and return its answer."""
+    def permit(self, address: str) -> int | None:
+        """Ask to exchange datagrams with an address (RFC 8656 §10). The error's number; None where it may."""
+        peer = (XOR_PEER_ADDRESS, b"")
+        return self._refusal(CREATE_PERMISSION, [peer], address, 9)
+
+    def bind(self, address: str, port: int, channel: int = 0x4000) -> int | None:
+        """Ask for a channel to an address (RFC 8656 §12). The error's number; None where it may."""
+        asked = [(CHANNEL_NUMBER, struct.pack("!HH", channel, 0)), (XOR_PEER_ADDRESS, b"")]
+        return self._refusal(CHANNEL_BIND, asked, address, port)
+
+    def _refusal(self, kind: int, attributes: list[tuple[int, bytes]], address: str, port: int) -> int | None:
+        answer = parsed(self._ask(kind, [*attributes, *self._signed], self._key, peer=(address, port)))
+        assert answer.error is not None or answer.kind == kind | SUCCESS
+        return answer.error
+
+    def send(self, data: bytes, address: str, port: int) -> None:
+        """Have the relay send a datagram from the relayed address (a Send indication)."""
         transaction = os.urandom(12)
+        peer = _xored(address, port, transaction)
+        self._socket.send(_encoded(SEND, transaction, [(XOR_PEER_ADDRESS, peer), (DATA, data)], None))
+
+    def receive(self) -> tuple[bytes, tuple[str, int]] | None:
+        """A datagram that came to the relayed address, and from where; None where none comes soon."""
+        with contextlib.suppress(TimeoutError):
+            while (message := parsed(self._socket.recv(2000))).kind != DATA_INDICATION:
+                pass
+            return message.attributes[DATA], _address(
+                message.attributes[XOR_PEER_ADDRESS], message.transaction
+            )
+        return None
+
+    def _ask(
+        self,
+        kind: int,
+        attributes: list[tuple[int, bytes]],
+        key: bytes | None = None,
+        *,
+        peer: tuple[str, int] | None = None,
+    ) -> bytes:
+        """Send a request, again and again as UDP wants it, and return its answer. `peer` is filled in."""
+        transaction = os.urandom(12)
+        if peer is not None:
+            attributes = [
+                (number, _xored(*peer, transaction) if number == XOR_PEER_ADDRESS else value)
+                for number, value in attributes
+            ]
         request = _encoded(kind, transaction, attributes, key)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -124,7 +186,7 @@ def parsed(data: bytes) -> Message:
         number, size = struct.unpack_from("!HH", data, place)
         attributes.setdefault(number, data[place + 4 : place + 4 + size])
         place += 4 + size + (-size % 4)
-    return Message(kind, attributes)
+    return Message(kind, attributes, data[8:20])
 
 
 def is_signed(data: bytes, key: bytes) -> bool:
@@ -136,8 +198,19 @@ def is_signed(data: bytes, key: bytes) -> bool:
     )
 
 
-def _address(value: bytes) -> tuple[str, int]:
-    """An XOR-RELAYED-ADDRESS of IPv4 (RFC 8489 §14.2)."""
-    _, family, port, address = struct.unpack("!BBHI", value)
-    assert family == 1
-    return str(ipaddress.IPv4Address(address ^ COOKIE)), port ^ (COOKIE >> 16)
+def _address(value: bytes, transaction: bytes) -> tuple[str, int]:
+    """An XOR-MAPPED-ADDRESS and its like (RFC 8489 §14.2)."""
+    _, family, port = struct.unpack_from("!BBH", value)
+    assert family in (1, 2)
+    return str(ipaddress.ip_address(_masked(value[4:], transaction))), port ^ (COOKIE >> 16)
+
+
+def _xored(address: str, port: int, transaction: bytes) -> bytes:
+    packed = ipaddress.ip_address(address).packed
+    family = 1 if len(packed) == 4 else 2
+    return struct.pack("!BBH", 0, family, port ^ (COOKIE >> 16)) + _masked(packed, transaction)
+
+
+def _masked(address: bytes, transaction: bytes) -> bytes:
+    mask = struct.pack("!I", COOKIE) + transaction
+    return bytes(a ^ b for a, b in zip(address, mask, strict=False))

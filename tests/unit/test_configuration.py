@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neuron_meet.cli import main
+from neuron_meet.jwt_secret import with_secret
 from neuron_meet.ops.configuration import example
-from neuron_meet.settings import DEVELOPMENT_JWT_SECRET, Settings
+from neuron_meet.settings import Settings
 
 SECRET = "do-not-show-this-secret-in-any-output"
 TOKENLESS = (
@@ -115,6 +116,13 @@ BROKEN: list[tuple[dict[str, str], list[str]]] = [
         [
             "JWT_SECRET is missing or a known default: anybody could issue tokens. Set one of at least 32 bytes, "
             "for example from: openssl rand -base64 48"
+        ],
+    ),
+    (
+        {"REDIS_URL": "redis://127.0.0.1:1"},
+        [
+            "JWT_SECRET is missing: with REDIS_URL all servers must be given the same one. Set it, for example from: "
+            "openssl rand -base64 48"
         ],
     ),
     (
@@ -320,10 +328,34 @@ def test_all_of_them() -> None:
     said = run("check-config", "--all")
 
     assert said.exit_code == 0
-    assert [line.split()[0] for line in said.stdout.splitlines()[:-1]] == [
+    assert [line.split()[0] for line in said.stdout.splitlines()[:-2]] == [
         name.upper() for name in Settings.model_fields
     ]
-    assert DEVELOPMENT_JWT_SECRET not in said.stdout
+
+
+@pytest.mark.parametrize("known", ["neuron-meet-secret", "your-super-secret-jwt-key-change-in-production"])
+def test_a_known_secret_is_warned_of(known: str) -> None:
+    said = run("check-config", JWT_SECRET=known)
+
+    assert said.exit_code == 0
+    assert said.stderr.startswith("neuron-meet: warning: JWT_SECRET is a known default: ")
+    assert "(a known one, not shown)" in said.stdout
+    assert known not in said.output
+
+
+def test_what_signs_the_tokens_where_nothing_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "jwt-secret"
+    said = run("check-config", NEURON_MEET_DATA_DIR=str(file.parent))
+    assert f"the tokens' key is a random one, which the first start keeps in {file}." in said.stdout
+    assert not file.parent.exists(), "it changes nothing"
+    secret = with_secret(Settings(neuron_meet_data_dir=file.parent)).signing_key
+    said = run("check-config", NEURON_MEET_DATA_DIR=str(file.parent))
+    assert f"the tokens' key is the random one in {file}." in said.stdout
+    assert secret not in said.output
+    file.chmod(0o644)
+    said = run("check-config", NEURON_MEET_DATA_DIR=str(file.parent))
+    assert said.exit_code == 2
+    assert said.stderr.startswith(f"neuron-meet: {file} is open to others")
 
 
 def test_a_file_of_settings_that_cannot_be_read(tmp_path: Path) -> None:

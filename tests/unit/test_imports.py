@@ -19,9 +19,11 @@ LEAVES = {
     "errors",
     "failure",
     "forwarded",
+    "jwt_secret",
     "listening",
     "names",
     "rates",
+    "repeats",
     "settings",
     "streams",
     "tracing",
@@ -32,8 +34,10 @@ LEAVES = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     **{leaf: set[str]() for leaf in LEAVES},
-    "audit": {"streams"},
+    "audit": {"rates", "repeats", "streams"},
     "ceilings": {"rates"},
+    "repeats": {"rates"},
+    "jwt_secret": {"failure", "settings"},
     "settings": {"rates", "notation"},
     "notation": {"origin", "rates"},
     "origin": {"forwarded"},
