@@ -23,7 +23,8 @@ _ROUNDS = 4
 as many transactions as it has servers: so the second connection makes one more transaction in each round."""
 _SECONDS = 6.0
 """How long the second connection may wait for a server of the pooler."""
-_REFUSED_BY_POOLER = "08P01"
+_STATEMENT_MODE = "transaction blocks not allowed in statement pooling mode"
+"""PgBouncer's words, with which it closes the connection."""
 
 
 class Pooling(Enum):
@@ -52,7 +53,7 @@ async def pooling(address: DatabaseAddress, connection: Any) -> Pooling:
     try:
         mine = await _server(connection)
     except asyncpg.PostgresError as error:
-        if getattr(error, "sqlstate", None) == _REFUSED_BY_POOLER:  # it takes no BEGIN
+        if _STATEMENT_MODE in str(error):
             return Pooling.STATEMENT
         raise
     if mine == connection.get_server_pid():

@@ -102,7 +102,7 @@ CREATE MATERIALIZED VIEW seen AS SELECT max("joinedAt") AS at FROM "Participant"
 CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER afar FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE abroad (id int NOT NULL CHECK (id > 0)) SERVER afar;
-CREATE EXTENSION hstore;
+CREATE EXTENSION vector;
 CREATE SCHEMA auth;
 CREATE TABLE auth.users (id uuid PRIMARY KEY, CHECK (id IS NOT NULL));
 ALTER TABLE "User" ADD CONSTRAINT "User_email_check" CHECK (email LIKE '%@%');
@@ -125,7 +125,7 @@ LEFT_ALONE = (
     'foreign table abroad', 'materialized view seen', 'sequence tickets', 'table bookings', 'table notes',
     'table parts', 'type pair', 'view busy', 'enum mood', 'type short',
     'constraint Room_times of Room', 'constraint User_email_check of User', 'trigger stamp of User',
-    'row-level security of Message', 'extension hstore',
+    'row-level security of Message', 'extension vector',
 )  # fmt: skip
 
 
