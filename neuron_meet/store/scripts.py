@@ -42,7 +42,9 @@ class ScriptFailed(Exception):
 async def open_history(connection: Any, address: DatabaseAddress) -> None:
     """See that the schema of `address` and its history are there. Like all here it leaves no setting behind."""
     # Asked first: who may not make schemas may still have been given one.
-    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", address.schema):
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", address.schema
+    ):
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {address.quoted_schema}")
     if await connection.fetchval("SELECT to_regclass($1)", _history(address)) is None:
         await connection.execute(_TABLE.format(_history(address)))

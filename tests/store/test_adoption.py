@@ -230,7 +230,9 @@ async def test_in_a_schema_of_its_own_beside_one_that_is_not(
     database_urls: Callable[..., Awaitable[str]],
 ) -> None:
     url = await database_urls(migrated=False)
-    await execute(url, f'CREATE TABLE "User" (id int); CREATE SCHEMA "of Meet"; SET search_path = "of Meet"; {FIRST}')
+    await execute(
+        url, f'CREATE TABLE "User" (id int); CREATE SCHEMA "of Meet"; SET search_path = "of Meet"; {FIRST}'
+    )
 
     assert await deploy(f"{url}&schema=of%20Meet", print)
 

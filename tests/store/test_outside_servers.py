@@ -40,7 +40,14 @@ def certify(folder: Path) -> None:
     """A certificate for 127.0.0.1 that nobody has signed, and its key."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "server.key", "-out", folder / "server.crt"],
+        + [
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            folder / "server.key",
+            "-out",
+            folder / "server.crt",
+        ],
         check=True,
         capture_output=True,
     )
@@ -72,9 +79,7 @@ class DebiansServer(PasswordServer):
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command = [DEBIANS / program, "-D", self._data, *arguments]
-        subprocess.run(
-            command, check=True, stdout=subprocess.DEVNULL, user=self._user, cwd=self._data.parent
-        )
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self._user, cwd=self._data.parent)
 
     async def start(self) -> None:
         await asyncio.to_thread(self._run, "pg_ctl", "-w", "-t", "120", "-l", self._data / "log", "start")

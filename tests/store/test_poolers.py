@@ -33,7 +33,9 @@ from tests.store.password_server import PASSWORD, PasswordServer
 from tests.store.seeds import NOON, a_room
 from tests.wire.meeting import settings_for
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer is installed: apt-get install pgbouncer")
+pytestmark = pytest.mark.skipif(
+    PROGRAM is None, reason="no pgbouncer is installed: apt-get install pgbouncer"
+)
 
 HINT = "set DIRECT_URL to PostgreSQL itself, or to a pooler in session mode"
 SETTINGS = (
@@ -203,7 +205,9 @@ async def serves(url: str, direct: str | None, pool_size: int = 10) -> None:
         assert joined["success"], joined
         sent = await socket.ask("chat-message", {"roomId": room["id"], "content": "hello"})
         assert sent["success"], sent
-        many = await asyncio.gather(*(visitor.call("GET", f"/api/rooms/code/{room['code']}") for _ in range(40)))
+        many = await asyncio.gather(
+            *(visitor.call("GET", f"/api/rooms/code/{room['code']}") for _ in range(40))
+        )
         assert {status for status, _ in many} == {200}
         assert (await visitor.call("GET", "/api/users/me/rooms"))[0] == 200
 
@@ -282,7 +286,9 @@ async def test_the_doctor_says_what_stands_before_the_database(
     direct = await findings(transaction, by_session)
     assert direct["PostgreSQL"].endswith(", through a pooler in transaction mode")
     assert direct["DIRECT_URL"].endswith(", through a pooler in session mode")
-    assert {direct[each].partition(":")[0] for each in ("PostgreSQL", "DIRECT_URL", "query engine", "clock")} == {"ok"}
+    assert {
+        direct[each].partition(":")[0] for each in ("PostgreSQL", "DIRECT_URL", "query engine", "clock")
+    } == {"ok"}
     refused = await findings(server.url(), transaction)
     assert refused["DIRECT_URL"].startswith("failed: DIRECT_URL goes through a pooler in transaction mode")
     alone = await findings(transaction, None)
