@@ -101,8 +101,8 @@ class _Checkup:
             before = await pooling(address, connection)
             if before is Pooling.STATEMENT:
                 raise ForeseenFailure(
-                    "DATABASE_URL goes through a pooler in statement mode, which takes no transactions: have it pool by "
-                    "transaction or session."
+                    "DATABASE_URL goes through a pooler in statement mode, which takes no transactions: have it pool "
+                    "by transaction or by session."
                 )
             # One transaction, here and below: a pooler may give each its own server.
             async with connection.transaction():
@@ -181,8 +181,8 @@ class _Checkup:
             before = await pooling(address, connection)
             if before in (Pooling.TRANSACTION, Pooling.STATEMENT):
                 raise ForeseenFailure(
-                    f"DIRECT_URL goes through {before.value}, where a lock does not last: name PostgreSQL itself there, "
-                    "or a pooler in session mode."
+                    f"DIRECT_URL goes through {before.value}, where a lock does not last: name PostgreSQL itself "
+                    "there, or a pooler in session mode."
                 )
         return f"{address}" + ("" if before is Pooling.NONE else f", through {before.value}")
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -52,7 +53,7 @@ async def pgbouncer(
                 PROGRAM, "-q", *as_other, folder / "pgbouncer.ini", stdout=log, stderr=log
             )
         try:
-            await _ready(process, own, user, password, database, folder / "log")
+            await _ready(process, folder / "log", port=own, user=user, password=password, database=database)
             yield own
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -60,18 +61,14 @@ async def pgbouncer(
             await process.wait()
 
 
-async def _ready(
-    process: asyncio.subprocess.Process, port: int, user: str, password: str, database: str, log: Path
-) -> None:
+async def _ready(process: asyncio.subprocess.Process, log: Path, **connection: Any) -> None:
     async with asyncio.timeout(START_SECONDS):
         while True:
             assert process.returncode is None, log.read_text()
             try:
-                connection = await asyncpg.connect(
-                    host="127.0.0.1", port=port, user=user, password=password, database=database
-                )
+                opened = await asyncpg.connect(host="127.0.0.1", **connection)
             except OSError:
                 await asyncio.sleep(0.01)
             else:
-                await connection.close()
+                await opened.close()
                 return

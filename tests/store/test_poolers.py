@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -125,19 +126,20 @@ async def test_the_modes_are_told_while_others_use_the_pool(through: Through) ->
     for mode in ("session", "transaction"):
         url = await through(mode, 30)
         others = await asyncpg.create_pool(url, min_size=0, max_size=6, statement_cache_size=0)
-        ended = asyncio.Event()
-
-        async def work() -> None:
-            while not ended.is_set():
-                async with others.acquire() as connection, connection.transaction():
-                    await connection.execute("SELECT pg_sleep(0.001)")
-
-        working = [asyncio.create_task(work()) for _ in range(6)]
+        working = [asyncio.create_task(work(others)) for _ in range(6)]
         for _ in range(5):
             assert mode in (await found_before(url)).value
-        ended.set()
-        await asyncio.gather(*working)
-        await others.close()
+        for task in working:
+            task.cancel()
+        await asyncio.wait(working)
+        others.terminate()
+
+
+async def work(pool: Any) -> None:
+    """Make transactions until it is cancelled."""
+    while True:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_sleep(0.001)")
 
 
 async def test_a_pooler_that_has_no_second_connection_is_told(
