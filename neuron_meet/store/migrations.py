@@ -69,7 +69,8 @@ async def deploy(url: str, say: Say) -> bool:
 async def _lock(connection: Any, address: DatabaseAddress) -> None:
     """Wait for the deployment's lock, which the connection's transaction then holds."""
     try:
-        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        # The role's own limit is for queries, which are quicker.
+        await connection.execute(f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY, timeout=LOCK_SECONDS + 5)
     except asyncpg.PostgresError as error:
         if getattr(error, "sqlstate", None) != LOCK_NOT_AVAILABLE:

@@ -60,6 +60,7 @@ async def apply(connection: Any, address: DatabaseAddress, migration: Migration,
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL search_path = {address.quoted_schema}")
+            await connection.execute("SET LOCAL statement_timeout = 0")  # the role's is for queries
             await connection.execute(script)
             await _record(connection, address, migration, finished=True)
     except asyncpg.PostgresError as error:
@@ -80,12 +81,12 @@ async def _apply_alone(connection: Any, address: DatabaseAddress, migration: Mig
     record = await _record(connection, address, migration, finished=False)
     try:
         # For the session, as there is no transaction; and taken back, as a pooler may give it to another client.
-        await connection.execute(f"SET search_path = {address.quoted_schema}")
+        await connection.execute(f"SET search_path = {address.quoted_schema}; SET statement_timeout = 0")
         await connection.execute(script)
-        await connection.execute("RESET search_path")
+        await connection.execute("RESET search_path; RESET statement_timeout")
     except asyncpg.PostgresError as error:
         if not connection.is_closed():
-            await connection.execute("RESET search_path")
+            await connection.execute("RESET search_path; RESET statement_timeout")
             await connection.execute(
                 f"UPDATE {_history(address)} SET logs = $2 WHERE id = $1",  # noqa: S608
                 record,

@@ -162,10 +162,10 @@ async def test_a_lease_that_is_lost_is_taken_again(
     await lease.start()
     failures = iter([failure] if failure else [])
 
-    async def connect_in_the_end(url: str) -> Any:
+    async def connect_in_the_end(address: DatabaseAddress) -> Any:
         for each in failures:
             raise each
-        return await connect(DatabaseAddress.parse(url))
+        return await connect(address)
 
     monkeypatch.setattr("neuron_meet.store.lease.connect", connect_in_the_end)
     mine = participant_id(instance)
