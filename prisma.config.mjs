@@ -16,9 +16,19 @@ const here = path.dirname(fileURLToPath(import.meta.url))
 if (fs.existsSync('.env')) process.loadEnvFile('.env')
 
 // Migrations need a session of their own, which a transaction pooler cannot give: DIRECT_URL goes first.
-process.env.DIRECT_URL ||= process.env.DATABASE_URL ?? ''
-process.env.DATABASE_URL ||= process.env.DIRECT_URL
+const databaseUrl = process.env.DIRECT_URL || process.env.DATABASE_URL
+// The schema is not valid without both, also for commands that need no database; the others get a sentence (adapter).
+process.env.DATABASE_URL ||= databaseUrl ?? 'postgresql://DATABASE_URL-is-not-set'
+process.env.DIRECT_URL ||= process.env.DATABASE_URL
 process.env.CHECKPOINT_DISABLE = '1' // no call home
+
+// The schema's generator is the program `prisma-client-py` of the Python environment, activated or not.
+const GENERATOR = 'prisma-client-py'
+const environments = [process.env.VIRTUAL_ENV, path.join(here, '.venv')].filter(Boolean)
+process.env.PATH = [process.env.PATH, ...environments.map((each) => path.join(each, 'bin'))].join(path.delimiter)
+if (!process.env.PATH.split(path.delimiter).some((folder) => fs.existsSync(path.join(folder, GENERATOR)))) {
+  console.error(`${GENERATOR} is not installed, without which nothing is generated: run \`make setup\` in ${here}.`)
+}
 
 // The CLI would download native engines unless these name files that exist; with `engine: 'js'` it runs none.
 for (const engine of ['PRISMA_QUERY_ENGINE_LIBRARY', 'PRISMA_QUERY_ENGINE_BINARY', 'PRISMA_SCHEMA_ENGINE_BINARY']) {
@@ -101,6 +111,25 @@ function wrapped(client) {
  */
 const withoutNotNull = (sql) => sql.replace("contype NOT IN ('p', 'u', 'f')", "contype IN ('c', 'x')")
 
+const CHARACTER = 6 // ColumnTypeEnum.Character of @prisma/driver-adapter-utils
+
+/**
+ * The answer with a constraint's kind as a character, which the schema engine takes for granted: of a text it panics
+ * ("RuntimeError: unreachable"), so that any CHECK or EXCLUDE constraint in a database would end a command.
+ */
+function withConstraintKinds(answer) {
+  const column = answer.columnNames.indexOf('constraint_type') // pg_constraint.contype, "char"
+  if (column >= 0) answer.columnTypes[column] = CHARACTER
+  return answer
+}
+
+/** A connection that has dates written as the engine reads them, whatever database, role or server have set. */
+class Client extends pg.Client {
+  getStartupConf() {
+    return { ...super.getStartupConf(), DateStyle: 'ISO', TimeZone: 'UTC' }
+  }
+}
+
 /** The adapter's factory with the catalog types mapped, scripts sent whole and shadow databases of its own. */
 class MigrationAdapter extends PrismaPg {
   constructor(config, options) {
@@ -113,7 +142,7 @@ class MigrationAdapter extends PrismaPg {
     const adapter = await super.connect()
     adapter.client = wrapped(adapter.client)
     const queryRaw = adapter.queryRaw.bind(adapter)
-    adapter.queryRaw = (query) => queryRaw({ ...query, sql: withoutNotNull(query.sql) })
+    adapter.queryRaw = async (query) => withConstraintKinds(await queryRaw({ ...query, sql: withoutNotNull(query.sql) }))
     // The adapter cuts scripts at every semicolon, also inside a literal or a function's body: send them whole.
     adapter.executeScript = async (script) => {
       await adapter.client.query(script).catch((error) => adapter.onError(error))
@@ -159,7 +188,7 @@ async function tls(params, connection) {
 
 /** Discrete fields for pg.Pool: with a connection string, the adapter's shadow database would be the real one. */
 async function adapter() {
-  const url = process.env.DIRECT_URL
+  const url = databaseUrl
   if (!url) {
     throw new Error('DATABASE_URL is not set: set it, or use `neuron-meet db`, which starts the embedded PostgreSQL.')
   }
@@ -168,6 +197,7 @@ async function adapter() {
   const given = parse(address)
   const schema = params.get('schema')
   const connection = {
+    Client,
     host: params.get('host') || given.host || undefined, // a folder is a unix socket's
     port: Number(params.get('port') || given.port || 5432),
     user: given.user || 'postgres',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import socket
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -234,7 +234,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
 
 
 @contextmanager
-def _audited(settings: Settings, node: str) -> Iterator[Audit]:
+def _audited(settings: Settings, node: str) -> Generator[Audit]:
     """The audit; what it and the log have only counted is said when the block ends."""
     audit = Audit(settings.audit_log, node)
     try:

@@ -24,6 +24,7 @@ from neuron_meet.settings import Settings
 from neuron_meet.store.client import IDLE_SECONDS, Database
 from neuron_meet.store.embedded import EmbeddedPostgres
 from neuron_meet.store.migrations import status
+from neuron_meet.store.pooler import Pooling, pooling
 from neuron_meet.store.session import address_of, session
 
 MOST_SKEW_SECONDS = 2.0
@@ -106,17 +107,32 @@ class _Checkup:
             if running is None:
                 raise Skipped(f"embedded, in {settings.neuron_meet_data_dir}: `neuron-meet serve` starts it")
             url = running
-        async with session(address_of(url)) as connection:
-            version = await connection.fetchval("SHOW server_version")
-            if await connection.fetchval("SHOW transaction_read_only") == "on":
+        address = address_of(url)
+        async with session(address) as connection:
+            before = await pooling(address, connection)
+            if before is Pooling.STATEMENT:
                 raise ForeseenFailure(
-                    "The database takes no writes: name the primary in DATABASE_URL, not a standby."
+                    "DATABASE_URL goes through a pooler in statement mode, which takes no transactions: have it pool "
+                    "by transaction or by session."
+                )
+            # One transaction, here and below: a pooler may give each its own server.
+            async with connection.transaction():
+                version = await connection.fetchval("SHOW server_version")
+                if await connection.fetchval("SHOW transaction_read_only") == "on":
+                    raise ForeseenFailure(
+                        "The database takes no writes: name the primary in DATABASE_URL, not a standby."
+                    )
+            if before is Pooling.TRANSACTION and settings.direct_url is None:
+                raise ForeseenFailure(
+                    f"DATABASE_URL goes through {before.value}, where a lock does not last: set DIRECT_URL as well, to "
+                    "PostgreSQL itself or to a pooler in session mode."
                 )
         self._url = url
-        return f"{address_of(url)}, version {version}"
+        through = "" if before is Pooling.NONE else f", through {before.value}"
+        return f"{address}, version {version}{through}"
 
     async def clock(self) -> str:
-        async with session(address_of(self._reached)) as connection:
+        async with session(address_of(self._reached)) as connection, connection.transaction():
             before = time.time()
             theirs: datetime = await connection.fetchval("SELECT clock_timestamp()")
             after = time.time()
@@ -131,7 +147,7 @@ class _Checkup:
 
     async def connections(self) -> str:
         wanted = self._settings.database_pool_size + 1
-        async with session(address_of(self._reached)) as connection:
+        async with session(address_of(self._reached)) as connection, connection.transaction():
             most = int(await connection.fetchval("SHOW max_connections"))
             used: int = await connection.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL"
@@ -173,10 +189,13 @@ class _Checkup:
         address = address_of(settings.direct_url.get_secret_value())
         async with session(address) as connection:
             # The lease is a lock of the session: behind a pooler in transaction mode the session is another each time.
-            first: int = await connection.fetchval("SELECT pg_backend_pid()")
-            if first != await connection.fetchval("SELECT pg_backend_pid()"):
-                raise ForeseenFailure("DIRECT_URL goes through a pooler: name PostgreSQL itself there.")
-        return f"{address}"
+            before = await pooling(address, connection)
+            if before in (Pooling.TRANSACTION, Pooling.STATEMENT):
+                raise ForeseenFailure(
+                    f"DIRECT_URL goes through {before.value}, where a lock does not last: name PostgreSQL itself "
+                    "there, or a pooler in session mode."
+                )
+        return f"{address}" + ("" if before is Pooling.NONE else f", through {before.value}")
 
     async def redis(self) -> str:
         if self._settings.redis_url is None:

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from neuron_meet.store.engine.address import DatabaseAddress
 from neuron_meet.store.engine.calls import Calls
 from neuron_meet.store.engine.plan_engine import PlanEngine
@@ -17,9 +19,13 @@ from neuron_meet.store.engine.ready_plans import ReadyPlans
 from neuron_meet.store.engine.supervisor import EngineSupervisor
 from neuron_meet.store.errors import DatabaseUnreachable, DataError, EngineUnavailable, TableNotFoundError
 from neuron_meet.store.generated.client import PACKAGED_SCHEMA_PATH, Prisma
+from neuron_meet.store.pooler import is_pooled
+from neuron_meet.store.session import session
 
 _CHECK_SECONDS = 7.0
 """A start must have failed within 10 s; the engine needs one of them at most to come up, and two to end."""
+_LOOK_SECONDS = 3.0
+"""Of these, what the look for a pooler may take."""
 _READ_ONLY = "25006"
 """PostgreSQL's code for a write where none may be (its manual, appendix A)."""
 _REASONS = {
@@ -45,6 +51,8 @@ IDLE_SECONDS = 60.0
 """A server's host is kept so long after its last call: it costs 75 MB, and 0.3 s of CPU to start again."""
 _MISSING_COLUMN = "P2022"
 _SHARED_FROM = 4
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ class Database:
         self._supervisor: EngineSupervisor | None = None
         self._engine: PlanEngine | None = None
         self._prisma: Prisma | None = None
+        self._namespace = '"public"'
 
     async def start(self) -> None:
         """Start the engine, reach the database and find the tables in it; 10 s at most.
@@ -108,6 +117,9 @@ class Database:
             address = DatabaseAddress.parse(self._url)
         except ValueError as error:
             raise DatabaseUnreachable(str(error)) from None
+        begun = asyncio.get_running_loop().time()
+        address = await _as_found(address)
+        self._namespace = address.quoted_schema
         limit = min(self._pool_size, address.connection_limit or self._pool_size)
         own = own_connections(limit) if is_served(address) else 0
         launch = Launch(self._node, self._schema, address, limit - own, self._timeout)
@@ -121,7 +133,8 @@ class Database:
             else:
                 await supervisor.start()
             self._prisma = connected_client(engine)
-            await self._check(address, engine, supervisor)
+            taken = asyncio.get_running_loop().time() - begun
+            await self._check(address, engine, supervisor, _CHECK_SECONDS - min(taken, _LOOK_SECONDS))
         except BaseException as error:
             self._prisma = self._engine = None
             await engine.close_pool()
@@ -172,6 +185,10 @@ class Database:
         """
         return transaction(self.prisma, statement, *values)
 
+    def table(self, name: str) -> str:
+        """A table's name as SQL writes it, with its schema: through a pooler the search path is not ours."""
+        return f'{self._namespace}."{name}"'
+
     def rehearsal(self) -> Database:
         """This database for queries that are to be compiled and not run (store/rehearsal.py)."""
         if self._engine is None:
@@ -207,11 +224,11 @@ class Database:
         return PoolUse(pool.open, pool.busy, pool.waiting) if pool else PoolUse(0, 0, 0)
 
     async def _check(
-        self, address: DatabaseAddress, engine: PlanEngine, supervisor: EngineSupervisor
+        self, address: DatabaseAddress, engine: PlanEngine, supervisor: EngineSupervisor, seconds: float
     ) -> None:
         """Reach the database and read a row of each table."""
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
+            async with asyncio.timeout(seconds):
                 if not (supervisor.at_rest and await engine.reaches()):
                     await self.prisma.query_raw("SELECT 1")
                     await engine.open()
@@ -232,6 +249,28 @@ class Database:
             raise DatabaseUnreachable(
                 f"The database {address} lacks tables or columns of this server. Run: neuron-meet db deploy"
             ) from None
+
+
+async def _as_found(address: DatabaseAddress) -> DatabaseAddress:
+    """The address as what answers there must be spoken to: a pooler need not be named in the URL (`pgbouncer=true`).
+
+    An address that cannot be looked at stays as it is: whoever uses it says what is wrong.
+    """
+    if address.pooled:
+        return address
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS), session(address) as connection:
+            if not await is_pooled(connection):
+                return address
+    except (DatabaseUnreachable, TimeoutError, OSError):
+        return address
+    log.info("a pooler stands before the database: connections bring no settings", database=str(address))
+    if address.options:
+        log.warning(
+            "settings in the database's URL are not used through a pooler: give them to the role (ALTER ROLE … SET)",
+            database=str(address),
+        )
+    return address.through_pooler()
 
 
 async def look_at_each_table(prisma: Prisma) -> None:

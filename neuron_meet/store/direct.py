@@ -22,16 +22,13 @@ DIRECT_ERRORS: tuple[type[Exception], ...] = (
 """What a direct connection raises when the database is away or refuses."""
 
 
-async def connect(url: str) -> Any:
-    """An `asyncpg.Connection` to the database of a Prisma URL (asyncpg ships no types).
-
-    Raises ValueError for a URL that is none, and DIRECT_ERRORS.
-    """
-    address = DatabaseAddress.parse(url)
+async def connect(address: DatabaseAddress) -> Any:
+    """An `asyncpg.Connection` to the database (asyncpg ships no types). Raises DIRECT_ERRORS."""
     return await asyncpg.connect(
         **address.for_asyncpg(),
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=CONNECT_TIMEOUT_SECONDS,
         statement_cache_size=0,  # works through a pooler too
-        server_settings={"search_path": f'"{address.schema}"', "application_name": address.application_name},
+        # No setting more: a pooler refuses those that it does not know. Whoever asks names the schema.
+        server_settings={"application_name": address.application_name},
     )

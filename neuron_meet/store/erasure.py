@@ -30,8 +30,8 @@ async def erase(url: str, email: str) -> bool:
             return False
         nobody = await connection.fetchval(
             'INSERT INTO "User" (id, email, name, "displayName", password, "updatedAt") '
-            "VALUES ($1, $2, $3, $3, '!', now()) "
-            'ON CONFLICT (email) DO UPDATE SET "updatedAt" = now() RETURNING id',
+            "VALUES ($1, $2, $3, $3, '!', now() AT TIME ZONE 'utc') "
+            "ON CONFLICT (email) DO UPDATE SET \"updatedAt\" = now() AT TIME ZONE 'utc' RETURNING id",
             new_id(), NOBODY_EMAIL, NOBODY,
         )  # fmt: skip
         for statement in (

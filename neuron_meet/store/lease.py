@@ -19,6 +19,8 @@ from neuron_meet.failure import place
 from neuron_meet.store.direct import DIRECT_ERRORS, connect
 from neuron_meet.store.errors import DatabaseUnreachable
 from neuron_meet.store.ids import INSTANCE_LENGTH, PARTICIPANT_PREFIX
+from neuron_meet.store.pooler import require_session
+from neuron_meet.store.session import address_of
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +37,11 @@ class Lease:
     """The advisory lock of one run of one server, on a connection of its own, taken again when that breaks."""
 
     def __init__(self, url: str, instance: str) -> None:
-        """`url`: a direct connection to the database; a pooler in transaction mode would share the lock around."""
-        self._url = url
+        """`url`: the database itself, or a pooler in session mode; one in transaction mode would share the lock around.
+
+        Raises DatabaseUnreachable for a URL that is none.
+        """
+        self._address = address_of(url)
         self._instance = instance
         self._connection: Any = None
         self._lost = asyncio.Event()
@@ -46,18 +51,18 @@ class Lease:
         """Take the lock and keep it. Where this server is `alone`, runs that are no more can have nobody in a room
         elsewhere: their rows are closed at once.
 
-        Raises DatabaseUnreachable.
+        Raises DatabaseUnreachable, also where a pooler lets go of locks.
         """
         closed = 0
         try:
-            await self._take()
+            await self._take(first=True)
             self._keeper = asyncio.create_task(self._keep(), name="lease")
             if alone:
                 closed = await self.close_rows_of_the_dead(datetime.now(UTC))
         except DIRECT_ERRORS as error:
             raise DatabaseUnreachable(
-                f"No direct connection to the database ({type(error).__name__}). Check DIRECT_URL, or DATABASE_URL "
-                "where that is not set, and that PostgreSQL runs there."
+                f"No direct connection to the database {self._address} ({type(error).__name__}). Check DIRECT_URL, or "
+                "DATABASE_URL where that is not set, and that PostgreSQL runs there."
             ) from error
         if closed:
             log.info("closed participant rows of servers that are no more", rows=closed)
@@ -79,7 +84,7 @@ class Lease:
         connection = self._connection
         runs = await connection.fetch(
             f"""SELECT DISTINCT CASE WHEN id ~ '{_OURS}' THEN substr(id, 2, {INSTANCE_LENGTH}) END AS run
-                FROM "Participant" WHERE "isActive" """  # noqa: S608 -- constants of this package
+                FROM {self._table("Participant")} WHERE "isActive" """  # noqa: S608 -- constants, a quoted name
         )
         closed = 0
         for row in runs:
@@ -92,7 +97,7 @@ class Lease:
                 await connection.execute("SELECT pg_advisory_unlock($1)", _lock_key(run))
             spared = await self._spared(run, alive) if run is not None and alive is not None else []
             done = await connection.execute(
-                f"""UPDATE "Participant" SET "isActive" = false, "leftAt" = $1
+                f"""UPDATE {self._table("Participant")} SET "isActive" = false, "leftAt" = $1
                     WHERE "isActive" AND id <> ALL($3::text[]) AND CASE WHEN $2::text IS NULL THEN id !~ '{_OURS}'
                                               ELSE substr(id, 2, {INSTANCE_LENGTH}) = $2 AND id ~ '{_OURS}' END""",  # noqa: S608
                 left_at.replace(tzinfo=None),
@@ -105,15 +110,18 @@ class Lease:
     async def _spared(self, run: str, alive: StillThere) -> list[str]:
         """Open rows of a run whose participants are somewhere."""
         rooms = await self._connection.fetch(
-            """SELECT DISTINCT r.code FROM "Participant" p JOIN "Room" r ON r.id = p."roomId"
-               WHERE p."isActive" AND p.id LIKE $1""",
+            f"""SELECT DISTINCT r.code FROM {self._table("Participant")} p
+                JOIN {self._table("Room")} r ON r.id = p."roomId"
+                WHERE p."isActive" AND p.id LIKE $1""",  # noqa: S608 -- a quoted name
             f"{PARTICIPANT_PREFIX}{run}%",
         )
         return [record_id for room in rooms for record_id in await alive(room["code"])]
 
-    async def _take(self) -> None:
-        connection = await connect(self._url)
+    async def _take(self, *, first: bool = False) -> None:
+        connection = await connect(self._address)
         try:
+            if first:
+                await require_session(self._address, connection)
             await connection.execute("SELECT pg_advisory_lock($1)", _lock_key(self._instance))
         except BaseException:
             connection.terminate()
@@ -121,6 +129,9 @@ class Lease:
         self._lost.clear()
         connection.add_termination_listener(self._on_end)
         self._connection = connection
+
+    def _table(self, name: str) -> str:
+        return f'{self._address.quoted_schema}."{name}"'
 
     def _on_end(self, _connection: object) -> None:
         self._lost.set()

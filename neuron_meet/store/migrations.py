@@ -9,7 +9,7 @@ import asyncpg
 
 from neuron_meet.failure import ForeseenFailure
 from neuron_meet.store import assets
-from neuron_meet.store.adoption import IntrospectionFailed, compare, models
+from neuron_meet.store.adoption import FORMER, OWN, compare, listed
 from neuron_meet.store.engine.address import DatabaseAddress
 from neuron_meet.store.history import (
     HISTORY_TABLE,
@@ -21,7 +21,7 @@ from neuron_meet.store.history import (
     migrations_in,
     read_contents,
 )
-from neuron_meet.store.prisma_cli import PrismaCli
+from neuron_meet.store.pooler import require_session
 from neuron_meet.store.scripts import ScriptFailed, apply, open_history, record_applied
 from neuron_meet.store.session import address_of, session
 
@@ -45,31 +45,34 @@ async def deploy(url: str, say: Say) -> bool:
     """Apply the migrations that the database at `url` does not have, and adopt it if the former server made it.
 
     Says each step in a sentence. Costs some 20 ms when there is nothing to do. Servers that start at the same time
-    take turns. Returns whether anything was done.
+    take turns. Returns whether anything was done. Needs neither Node.js nor the Prisma CLI.
 
-    Node.js and the Prisma CLI are needed to adopt a database, not to migrate one. Raises MigrationRefused,
-    DatabaseUnreachable, NodeMissing or PrismaCliMissing.
+    Raises MigrationRefused, and DatabaseUnreachable, also where `url` leads to a pooler that shares sessions around.
     """
     address = address_of(url)
     migrations = migrations_in(assets.migrations_dir())
     async with session(address) as connection:
+        await require_session(address, connection)
         contents = await read_contents(connection, address.schema)
         if judge(migrations, contents) is Verdict.CURRENT:
             _warn_of_edits(migrations, contents, say)
             return False
-        # Held by a transaction rather than the session, so that it also works through a pooler.
+        # Held by a transaction rather than the session: it ends however the transaction does.
         async with connection.transaction():
             await _lock(connection, address)
             contents = await read_contents(connection, address.schema)
             # The answer's portal would keep a snapshot meanwhile, for which CREATE INDEX CONCURRENTLY waits for ever.
             await connection.execute("SELECT 1")
-            return await _bring_up_to_date(url, address, migrations, contents, say)
+            return await _bring_up_to_date(address, migrations, contents, say)
 
 
 async def _lock(connection: Any, address: DatabaseAddress) -> None:
     """Wait for the deployment's lock, which the connection's transaction then holds."""
     try:
-        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        # The role's own limit is for queries, which are quicker.
+        await connection.execute(
+            f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"
+        )
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY, timeout=LOCK_SECONDS + 5)
     except asyncpg.PostgresError as error:
         if getattr(error, "sqlstate", None) != LOCK_NOT_AVAILABLE:
@@ -87,7 +90,8 @@ async def status(url: str, say: Say) -> bool:
     """
     address = address_of(url)
     migrations = migrations_in(assets.migrations_dir())
-    async with session(address) as connection:
+    # One transaction: a pooler may give each its own server.
+    async with session(address) as connection, connection.transaction(readonly=True):
         contents = await read_contents(connection, address.schema)
     verdict = judge(migrations, contents)
     states = {record.name: "applied" if record.finished else "FAILED" for record in contents.history or ()}
@@ -110,7 +114,7 @@ async def status(url: str, say: Say) -> bool:
 
 
 async def _bring_up_to_date(
-    url: str, address: DatabaseAddress, migrations: tuple[Migration, ...], contents: Contents, say: Say
+    address: DatabaseAddress, migrations: tuple[Migration, ...], contents: Contents, say: Say
 ) -> bool:
     verdict = judge(migrations, contents)
     if verdict is Verdict.FAILED:
@@ -126,60 +130,52 @@ async def _bring_up_to_date(
         applied = {record.name for record in contents.history or ()}
         missing = [migration for migration in migrations if migration.name not in applied]
         if verdict is Verdict.UNKNOWN:
-            missing = await _adopt(url, address, connection, missing, say)
+            missing = await _adopt(address, connection, missing, say)
         if missing:
             say(f"Applying to the database {address}: {', '.join(migration.name for migration in missing)}.")
-            await open_history(connection, address.schema)
+            await open_history(connection, address)
         for migration in missing:
-            await _apply(connection, migration)
+            await _apply(connection, address, migration)
     return True
 
 
-async def _apply(connection: Any, migration: Migration) -> None:
+async def _apply(connection: Any, address: DatabaseAddress, migration: Migration) -> None:
     try:
-        await apply(connection, migration, assets.migrations_dir())
+        await apply(connection, address, migration, assets.migrations_dir())
     except ScriptFailed as error:
         raise MigrationRefused(f"The migration {migration.name} failed: {error}") from None
 
 
 async def _adopt(
-    url: str, address: DatabaseAddress, connection: Any, missing: list[Migration], say: Say
+    address: DatabaseAddress, connection: Any, missing: list[Migration], say: Say
 ) -> list[Migration]:
     """Record as applied what the tables that are there are the result of: the first migration for the former server's,
     all of them where `db push` has made this server's. Refuses everything else. Returns what is left to apply.
     """
     say(f"The database {address} has tables but no history of ours: comparing it with the former server's.")
-    first, own = missing[0], assets.schema_file()
-    former = assets.migrations_dir() / first.name / "schema.prisma"
-    try:
-        found = await compare(PrismaCli(url), former)
-        pushed = (models(own) - models(former)) & set(found.foreign)
-        if not found.difference and pushed:
-            found = await compare(PrismaCli(url), own)
-    except IntrospectionFailed as error:
-        raise MigrationRefused(
-            f"The database {address} has tables that Prisma cannot read, and was left as it is: {error}"
-        ) from None
-    if found.difference:
+    found = await compare(connection, address.schema)
+    pushed = any(f"table {name}" in found.left_alone for name in OWN.tables.keys() - FORMER.tables.keys())
+    if not found.differences and pushed:
+        found = await compare(connection, address.schema, OWN)
+    if found.differences:
         raise MigrationRefused(
             f"The database {address} is neither empty nor the former server's, and was left as it is. Use another "
             "database, or another schema of it (?schema=name), or make it equal first. It differs in this:\n"
-            f"{found.difference}"
+            + "\n".join(f"  {difference}" for difference in found.differences)
         )
-    await open_history(connection, address.schema)
-    done = missing if pushed else [first]
-    for migration in done:
-        await record_applied(connection, migration)
-    kept = (
-        f" Other tables and types in it are left alone: {', '.join(found.foreign)}." if found.foreign else ""
-    )
-    whose, count = ("", "count") if pushed else ("the former server's ", "counts")
+    done = missing if pushed else missing[:1]
+    async with connection.transaction():
+        await open_history(connection, address)
+        for migration in done:
+            await record_applied(connection, address, migration)
+    whose, counts = ("the", "count") if pushed else ("the former server's", "counts")
     names = ", ".join(migration.name for migration in done)
     say(
-        f"Adopted {whose or 'the '}database {address}: its tables and rows are as they were, and the "
-        f"migration{'s' if pushed else ''} {names} {count} as applied (table {HISTORY_TABLE}).{kept}"
+        f"Adopted {whose} database {address}: its tables and rows are as they were, and the "
+        f"migration{'s' if pushed else ''} {names} {counts} as applied (table {HISTORY_TABLE})."
+        + (f" Left alone: {listed(found.left_alone)}." if found.left_alone else "")
     )
-    return [migration for migration in missing if migration not in done]
+    return missing[len(done) :]
 
 
 def _warn_of_edits(migrations: tuple[Migration, ...], contents: Contents, say: Say) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         RoomSettingsUpdateManyMutationInput,
     )
 
-_LOCK = 'SELECT 1 AS one FROM "User" WHERE id = $1 FOR NO KEY UPDATE'
+_LOCK = "SELECT 1 AS one FROM {} WHERE id = $1 FOR NO KEY UPDATE"
 _WITH_SETTINGS_AND_HOST: RoomInclude = {"settings": True, "host": True}
 
 
@@ -61,7 +61,7 @@ class Rooms:
         }
         if most_open is None:
             return _clean(await self._database.prisma.room.create(data, include=_WITH_SETTINGS_AND_HOST))
-        async with self._database.transaction(_LOCK, host_id) as tx:
+        async with self._database.transaction(_LOCK.format(self._database.table("User")), host_id) as tx:
             if await tx.room.count(where={"hostId": host_id, "isActive": True}) >= most_open:
                 return None
             return _clean(await tx.room.create(data, include=_WITH_SETTINGS_AND_HOST))

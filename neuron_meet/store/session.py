@@ -64,6 +64,12 @@ def _complaint(address: DatabaseAddress, error: Exception) -> str:
             return f"does not exist: create it (createdb {address.database}), or correct the name in DATABASE_URL."
         case "42501":
             return f"does not let the user {address.user} see its migrations ({reason}): grant that, or be its owner."
+        case "08P01":
+            return (
+                f"was not reached ({reason}): a pooler stands before it that takes no such setting. Take it out of the "
+                "URL's options (ALTER ROLE … SET does the same), or have the pooler pass over it (PgBouncer: "
+                "ignore_startup_parameters)."
+            )
         case _ if isinstance(error, TimeoutError):
             return (
                 f"did not answer in {CONNECT_SECONDS:.0f} s: check DATABASE_URL, and that PostgreSQL runs there and "

@@ -53,9 +53,23 @@ class PasswordServer:
     async def stop(self, mode: str = "immediate") -> None:
         await asyncio.to_thread(self._cluster.stop, mode)
 
+    @property
+    def data(self) -> Path:
+        """The folder with its data and its configuration."""
+        return self._data
+
     async def execute(self, statement: str) -> None:
+        """Run a statement as its superuser."""
         connection = await asyncpg.connect(host=str(self._data), port=self.port, user="postgres")
         try:
             await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def value(self, statement: str) -> object:
+        """The only value of a statement's only row, as its superuser."""
+        connection = await asyncpg.connect(host=str(self._data), port=self.port, user="postgres")
+        try:
+            return await connection.fetchval(statement)
         finally:
             await connection.close()

@@ -15,6 +15,7 @@ import pytest
 
 from neuron_meet.store.client import Database
 from neuron_meet.store.direct import connect
+from neuron_meet.store.engine.address import DatabaseAddress
 from neuron_meet.store.errors import DatabaseUnreachable
 from neuron_meet.store.ids import new_id, new_instance, participant_id
 from neuron_meet.store.lease import Lease
@@ -161,10 +162,10 @@ async def test_a_lease_that_is_lost_is_taken_again(
     await lease.start()
     failures = iter([failure] if failure else [])
 
-    async def connect_in_the_end(url: str) -> Any:
+    async def connect_in_the_end(address: DatabaseAddress) -> Any:
         for each in failures:
             raise each
-        return await connect(url)
+        return await connect(address)
 
     monkeypatch.setattr("neuron_meet.store.lease.connect", connect_in_the_end)
     mine = participant_id(instance)

@@ -7,7 +7,7 @@ things. Unknown ones are passed over, as Prisma's engine does; time-outs are the
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -54,7 +54,8 @@ class DatabaseAddress:
     application_name: str
     connection_limit: int | None
     pooled: bool
-    """Whether a pooler stands before it (`pgbouncer=true`), which refuses connections that bring settings."""
+    """Whether a pooler stands before it (`pgbouncer=true`, or found: pooler.py), which refuses connections that bring
+    settings."""
     tls: Tls
 
     @classmethod
@@ -85,6 +86,15 @@ class DatabaseAddress:
             pooled=given.get("pgbouncer") == "true",
             tls=_tls(given),
         )
+
+    @property
+    def quoted_schema(self) -> str:
+        """The schema's name as SQL writes it."""
+        return '"' + self.schema.replace('"', '""') + '"'
+
+    def through_pooler(self) -> DatabaseAddress:
+        """The same address where a pooler was found before it: connections bring no settings."""
+        return replace(self, pooled=True, options="")
 
     def __str__(self) -> str:
         """Host, port and database, for messages."""

@@ -2,6 +2,7 @@
 import net from 'node:net'
 import { readFileSync } from 'node:fs'
 import { PrismaPg } from '@prisma/adapter-pg'
+import pg from 'pg'
 
 /** Request code 80877103 asks a PostgreSQL server whether it speaks TLS (protocol, "SSLRequest"). */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
@@ -35,6 +36,16 @@ async function tls(database, timeoutMs) {
     ...(verifyHost ? {} : { checkServerIdentity: () => undefined }),
     ...(ca ? { ca: readFileSync(ca, 'utf8') } : {}),
     ...(identity ? { pfx: readFileSync(identity), passphrase: password ?? undefined } : {}),
+  }
+}
+
+/**
+ * A connection that has dates written as the adapter reads them, whatever database, role or server have set. Both are
+ * settings that poolers keep for each client, as PostgreSQL's JDBC driver brings them.
+ */
+class Client extends pg.Client {
+  getStartupConf() {
+    return { ...super.getStartupConf(), DateStyle: 'ISO', TimeZone: 'UTC' }
   }
 }
 
@@ -86,6 +97,7 @@ function withRelease(transaction) {
 export async function openPool(database, { poolSize, connectMs, queryMs, onError }) {
   const factory = new PrismaPg(
     {
+      Client,
       host: database.host,
       port: database.port,
       user: database.user,

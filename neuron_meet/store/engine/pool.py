@@ -193,6 +193,7 @@ class Pool:
         address = self._address
         settings = {
             "application_name": address.application_name,
+            "TimeZone": "UTC",  # so that a column's DEFAULT CURRENT_TIMESTAMP is UTC, as Prisma's columns are
             "statement_timeout": str(int(self._timeout * _STATEMENT_SHARE * 1000)),
         }
         if address.options:
@@ -264,7 +265,7 @@ class Pool:
 def is_served(address: DatabaseAddress) -> bool:
     """Whether a pool may be used for `address`.
 
-    Not behind a pooler in transaction mode (`pgbouncer=true`): asyncpg prepares a statement and runs it in two
+    Not behind a pooler, which may be in transaction mode: asyncpg prepares a statement and runs it in two
     messages, which the pooler may give to two servers. Not with a client identity of Prisma's kind (a .p12 file),
     which Python's ssl cannot read.
     """
