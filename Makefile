@@ -43,7 +43,7 @@ cluster: setup ## three nodes, Redis and nginx (where installed) on this machine
 test: setup ## all tests, or those that ARGS names
 	@$(CACHED) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-bench: setup ## this server beside plain Node.js Socket.IO: CPU, latency, memory (10 minutes; make bench ARGS='--only join')
+bench: setup ## this server beside plain Node.js Socket.IO: CPU, latency, memory (10 minutes; ARGS='--beside FOLDER': beside a checkout of it)
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: setup ## faults on real processes, with figures: the long form (CHAOS=short: as in make test), or what ARGS='-k …' names
