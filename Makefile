@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run cluster test chaos alerts walk soak bench lint lock licences sbom audit wheel clean db-generate db-push db-migrate db-deploy db-status db-studio
+.PHONY: help setup run cluster test chaos hostile alerts walk soak bench lint lock licences sbom audit wheel clean db-generate db-push db-migrate db-deploy db-status db-studio
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: setup ## this server beside plain Node.js Socket.IO: CPU, latency, memory
 
 chaos: setup ## faults on real processes, with figures: the long form (CHAOS=short: as in make test), or what ARGS='-k …' names
 	@CHAOS=$${CHAOS:-long} $(CACHED) $(BIN)/python -m pytest tests/chaos $(ARGS)
+
+hostile: setup ## what one stranger may cost, the whole table with figures, and honest crowds: half an hour (HOSTILE='ping;HTTP': what begins so)
+	@HOSTILE=$${HOSTILE:-long} $(CACHED) $(BIN)/python -m pytest tests/hostile $(ARGS)
 
 alerts: setup ## every alert of deploy/prometheus on its fault, done for real, by a real Prometheus
 	@$(CACHED) $(BIN)/python -m pytest -v tests/alerts/live.py $(ARGS)
