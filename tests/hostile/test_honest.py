@@ -179,7 +179,7 @@ async def test_honest_people_are_refused_nothing(
 
 
 async def test_a_company_behind_one_address(tmp_path: Path, database_url: str, long: bool) -> None:
-    """Five hundred join within a minute (in the short form as many a second, and a tenth of them), and say something."""
+    """Five hundred join within a minute, and say something; in the short form as many a second, a tenth of them."""
     count = COMPANY if long else COMPANY // 10
     async with default_server(tmp_path, database_url) as (url, rooms):
 
