@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run cluster test chaos alerts walk soak bench lint lock licences sbom audit wheel clean db-generate db-push db-migrate db-deploy db-status db-studio
+.PHONY: help setup run cluster test chaos hostile alerts walk soak bench lint lock licences sbom audit wheel clean db-generate db-push db-migrate db-deploy db-status db-studio
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,11 +43,14 @@ cluster: setup ## three nodes, Redis and nginx (where installed) on this machine
 test: setup ## all tests, or those that ARGS names
 	@$(CACHED) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-bench: setup ## this server beside plain Node.js Socket.IO: CPU, latency, memory (10 minutes; make bench ARGS='--only join')
+bench: setup ## this server beside plain Node.js Socket.IO: CPU, latency, memory (10 minutes; ARGS='--beside FOLDER': beside a checkout of it)
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: setup ## faults on real processes, with figures: the long form (CHAOS=short: as in make test), or what ARGS='-k …' names
 	@CHAOS=$${CHAOS:-long} $(CACHED) $(BIN)/python -m pytest tests/chaos $(ARGS)
+
+hostile: setup ## what one stranger may cost, the whole table with figures, and honest crowds: half an hour (HOSTILE='ping;HTTP': what begins so)
+	@HOSTILE=$${HOSTILE:-long} $(CACHED) $(BIN)/python -m pytest tests/hostile $(ARGS)
 
 alerts: setup ## every alert of deploy/prometheus on its fault, done for real, by a real Prometheus
 	@$(CACHED) $(BIN)/python -m pytest -v tests/alerts/live.py $(ARGS)

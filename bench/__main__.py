@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from bench import report
+from bench import beside, report
 from bench.command import chosen, fail, say
 from bench.contenders import FLOOR, NODE, OURS
 from bench.failure import BenchFailed
@@ -59,7 +59,11 @@ def all_rows(soak_seconds: float) -> list[Row]:
 
 @click.command()
 @click.option("--only", help="Rows whose names begin so, separated by commas: --only join,chat")
-@click.option("--rounds", default=ROUNDS, show_default=True, type=click.IntRange(1), help="Measured rounds.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    help=f"Measured rounds.  [default: {ROUNDS}; beside another: {beside.ROUNDS}]",
+)
 @click.option(
     "--against", default=f"{NODE},{FLOOR}", show_default=True, help="What to compare with; '' for nothing."
 )
@@ -67,10 +71,36 @@ def all_rows(soak_seconds: float) -> list[Row]:
     "--soak-seconds", default=SOAK_SECONDS, show_default=True, type=click.FloatRange(5), help="Length of it."
 )
 @click.option(
+    "--beside",
+    "other",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="This checkout beside another one of this server, and nothing else (python -m bench.beside has more).",
+)
+@click.option(
+    "--starts", default=beside.STARTS, show_default=True, type=click.IntRange(1), help="Of it: how often."
+)
+@click.option("--memory", "with_memory", is_flag=True, help="Of it: memory for each connection as well.")
+@click.option(
     "--write/--no-write", default=None, help="Write docs/performance.* (a full run does so by itself)."
 )
-def main(only: str | None, rounds: int, against: str, soak_seconds: float, write: bool | None) -> None:
+def main(
+    *,
+    only: str | None,
+    rounds: int | None,
+    against: str,
+    soak_seconds: float,
+    other: Path | None,
+    starts: int,
+    with_memory: bool,
+    write: bool | None,
+) -> None:
     """Measure this server, a plain Node.js Socket.IO server and a bare websocket server side by side."""
+    if other is not None:
+        beside.compare(
+            other, starts=starts, rounds=rounds or beside.ROUNDS, only=only, with_memory=with_memory
+        )
+        return
+    rounds = rounds or ROUNDS
     rows = chosen(all_rows(soak_seconds), only)
     names = [OURS, *(name for name in against.split(",") if name)]
     if unknown := set(names) - {OURS, NODE, FLOOR}:

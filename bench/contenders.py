@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import secrets
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,14 @@ from neuron_meet.store.prisma_cli import PrismaCli
 OURS, NODE, FLOOR = "neuron-meet", "node", "floor"
 QUIET, QUIET_TOO, WATCHED = "quiet", "quiet-too", "watched"
 """This server with nothing to be seen of it, twice, and with all that a production has but traces (bench/cost.py)."""
+BEFORE, BEFORE_TOO, AFTER = "before", "before-too", "after"
+"""Another checkout of this server, twice, and this one (bench/beside.py)."""
 ADMIN_TOKEN = secrets.token_urlsafe(32)
 OUR_FORMS = {
     OURS: {},
+    BEFORE: {},
+    BEFORE_TOO: {},
+    AFTER: {},
     QUIET: {"ADMIN_PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN},
     QUIET_TOO: {"ADMIN_PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN},
     WATCHED: {"ADMIN_PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN, "AUDIT_LOG": "audit.jsonl"},
@@ -57,6 +63,7 @@ class Contender:
     tokens: Tokens
     secret: str
     alarm: Alarm
+    python: Path
     process: ServerProcess | None = None
     _starts: int = 0
 
@@ -105,7 +112,7 @@ class Contender:
 
     def _command(self) -> list[str | Path]:
         if self.name in OUR_FORMS:
-            return [sys.executable, "-m", "neuron_meet", "serve", "--port", "0"]
+            return [self.python, "-m", "neuron_meet", "serve", "--port", "0"]
         if self.name == NODE:
             return [find_node(), HERE / "node" / "server.mjs"]
         return [sys.executable, "-m", "bench.floor"]
@@ -128,10 +135,32 @@ class Contender:
         return environment
 
 
-def contender(name: str, folder: Path, database: BenchDatabase | None, alarm: Alarm) -> Contender:
-    """A contender that is not started yet; `folder` is for its log, `alarm` for what goes wrong with its peers."""
+def contender(
+    name: str, folder: Path, database: BenchDatabase | None, alarm: Alarm, python: Path | None = None
+) -> Contender:
+    """A contender that is not started yet; `folder` is for its log, `alarm` for what goes wrong with its peers.
+
+    `python` is that of the checkout that serves, where it is one of this server; this process's own without it.
+    """
     secret = secrets.token_urlsafe(48)
-    return Contender(name, folder, database, Tokens(secret, TOKEN_SECONDS), secret, alarm)
+    tokens = Tokens(secret, TOKEN_SECONDS)
+    return Contender(name, folder, database, tokens, secret, alarm, python or Path(sys.executable))
+
+
+def python_of(checkout: Path) -> Path:
+    """The Python of a checkout of this server, by which its own code runs. Raises BenchFailed where it has none."""
+    folder = checkout.resolve()
+    python = folder / ".venv" / "bin" / "python"
+    if not python.exists():
+        raise BenchFailed(f"{folder} is not set up: run `make setup` there.")
+    code = "import neuron_meet; print(neuron_meet.__file__)"
+    found = subprocess.run([python, "-P", "-c", code], capture_output=True, text=True, check=False, cwd="/")
+    if not (found.returncode == 0 and Path(found.stdout.strip()).is_relative_to(folder)):
+        raise BenchFailed(
+            f"{python} runs {found.stdout.strip() or found.stderr[-500:]}, not what is in {folder}: "
+            "run `make setup` there, with a .venv of its own."
+        )
+    return python
 
 
 async def generate_node_client() -> None:

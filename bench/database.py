@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import string
+import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,9 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from bench.failure import BenchFailed
+from bench.process import inherited_environment
 from neuron_meet.store.embedded import EmbeddedPostgres
 from neuron_meet.store.ids import new_id
-from neuron_meet.store.migrations import deploy
 
 ACCOUNTS = 1_500
 """Accounts in each database; half of the sockets are accounts, and the largest row has 2,000 sockets."""
@@ -108,14 +111,14 @@ class BenchPostgres:
                 await connection.close()
             await embedded.stop()
 
-    async def database(self, name: str) -> BenchDatabase:
-        """A new database with all migrations and its accounts."""
+    async def database(self, name: str, python: Path) -> BenchDatabase:
+        """A new database with accounts and the migrations of the checkout whose Python this is. Raises BenchFailed."""
         server = await asyncpg.connect(self._url)
         await server.execute(f"CREATE DATABASE {name}")
         await server.close()
         parts = urlsplit(self._url)
         url = parts._replace(path=f"/{name}").geturl()
-        await deploy(url, _silent)
+        await _deploy(python, url)
         connection = await asyncpg.connect(url)
         self._connections.append(connection)
         accounts = [Account(new_id(), f"user{i}@example.com") for i in range(ACCOUNTS)]
@@ -134,5 +137,16 @@ def _codes() -> itertools.chain[str]:
     return itertools.chain("".join((*c[:3], "-", *c[3:6], "-", *c[6:])) for c in letters)
 
 
-def _silent(_sentence: str) -> None:
-    """Says nothing: the benchmark reports its own steps."""
+async def _deploy(python: Path, url: str) -> None:
+    """By the program itself, not by this process: another checkout has migrations of its own."""
+    deploy = await asyncio.create_subprocess_exec(
+        *(python, "-m", "neuron_meet", "db", "deploy"),
+        env=inherited_environment() | {"DATABASE_URL": url},
+        cwd=tempfile.gettempdir(),  # no developer's .env
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await deploy.communicate()
+    if deploy.returncode:
+        raise BenchFailed(f"{python} could not make its tables:\n{said.decode(errors='replace')[-2000:]}")

@@ -32,7 +32,7 @@ def description() -> dict[str, Any]:
             "system": f"{platform.system()} {platform.release().split('-')[0]}",
         },
         "versions": {
-            "commit": _commit(),
+            "commit": commit(assets.project_dir()),
             "python": platform.python_version(),
             "node": _output([str(find_node()), "--version"]).lstrip("v"),
             **{name: version(name) for name in PYTHON_PACKAGES},
@@ -92,9 +92,12 @@ def _processor() -> str:
     )
 
 
-def _commit() -> str:
-    commit = _output(["git", "rev-parse", "--short", "HEAD"])
-    changed = _output(["git", "status", "--porcelain", "--untracked-files=no", "neuron_meet", "bench"])
+def commit(folder: Path) -> str:
+    """The commit of a checkout, and whether it was changed since; "" where there is no git."""
+    commit = _output(["git", "rev-parse", "--short", "HEAD"], folder)
+    changed = _output(
+        ["git", "status", "--porcelain", "--untracked-files=no", "neuron_meet", "bench"], folder
+    )
     return f"{commit} with changes" if changed else commit
 
 
@@ -103,11 +106,16 @@ def _npm_version(name: str) -> str:
     return str(json.loads(file.read_text())["version"])
 
 
-def _output(command: list[str]) -> str:
+def _output(command: list[str], folder: Path | None = None) -> str:
     """What a command prints; "" where it cannot be run (an unpacked archive has no git history)."""
     try:
         done = subprocess.run(
-            command, cwd=assets.project_dir(), capture_output=True, text=True, timeout=20, check=True
+            command,
+            cwd=folder or assets.project_dir(),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

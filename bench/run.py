@@ -7,14 +7,15 @@ import contextlib
 import gc
 import resource
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.contenders import FLOOR, NODE, Contender, contender, generate_node_client
+from bench.contenders import FLOOR, NODE, Contender, contender, generate_node_client, python_of
 from bench.database import BenchPostgres
 from bench.failure import Alarm, BenchFailed
 from bench.machine import Disturbance
@@ -29,11 +30,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: rows, contenders by name, measured rounds."""
+    """What to run: rows, contenders by name, measured rounds; `checkouts`: folders of those that are not ours."""
 
     rows: Sequence[Row]
     contenders: Sequence[str]
     rounds: int
+    checkouts: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 async def run(plan: Plan, say: Say) -> tuple[Results, float]:
@@ -42,7 +44,7 @@ async def run(plan: Plan, say: Say) -> tuple[Results, float]:
     results = Results(line for row in plan.rows for line in row.lines)
     folder = _temporary_folder()
     alarm = Alarm()
-    async with _contenders(plan.contenders, folder, alarm, say) as contenders:
+    async with _contenders(plan, folder, alarm, say) as contenders:
         disturbance = Disturbance(folder)
         for row in plan.rows:
             taking_part = [contenders[name] for name in row.contenders if name in contenders]
@@ -61,17 +63,18 @@ def _temporary_folder() -> Path:
 
 @asynccontextmanager
 async def _contenders(
-    names: Sequence[str], folder: Path, alarm: Alarm, say: Say
+    plan: Plan, folder: Path, alarm: Alarm, say: Say
 ) -> AsyncGenerator[dict[str, Contender]]:
     """The servers, started, each with a database of its own on one PostgreSQL."""
-    if NODE in names:
+    if NODE in plan.contenders:
         await generate_node_client()
     say("Starting PostgreSQL and the servers")
     async with BenchPostgres.running(folder) as postgres, contextlib.AsyncExitStack() as stack:
         contenders: dict[str, Contender] = {}
-        for name in names:
-            database = None if name == FLOOR else await postgres.database(name.replace("-", "_"))
-            contenders[name] = contender(name, folder, database, alarm)
+        for name in plan.contenders:
+            python = python_of(plan.checkouts[name]) if name in plan.checkouts else Path(sys.executable)
+            database = None if name == FLOOR else await postgres.database(name.replace("-", "_"), python)
+            contenders[name] = contender(name, folder, database, alarm, python)
             stack.push_async_callback(contenders[name].stop)
             await contenders[name].start()
         yield contenders

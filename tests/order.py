@@ -22,6 +22,7 @@ LONGEST = (
     "tests/store/test_engine_at_rest.py",
     "tests/store/test_adoption.py",
     "tests/unit/test_setup.py",
+    "tests/hostile/",
     "tests/chaos/",
 )
 """By the time that they take, the longest first: one test, a file's, or a folder's."""
