@@ -36,11 +36,11 @@ _INVISIBLE = regex.compile(
         (?: \u200d \p{{Extended_Pictographic}} \ufe0f? \p{{Emoji_Modifier}}? )*+ \ufe0e?
       | [0-9\#*] \ufe0f \u20e3
         # Variants that people's names are written with: of ideographs (UTS #37), of Mongolian letters.
-      | \p{{Ideographic}} [\ufe00-\ufe02\U000e0100-\U000e01ef]
-      | \p{{Mongolian}} [\u180b-\u180d\u180f]
+      | (?= [\p{{L}}\p{{N}}] ) \p{{Ideographic}} [\ufe00-\ufe02\U000e0100-\U000e01ef]
+      | (?= \p{{L}} ) \p{{Mongolian}} [\u180b-\u180d\u180f]
     )
     | (?P<joiner> [\u200c\u200d] ) [\u200c\u200d]*+
-    | [\p{{Default_Ignorable_Code_Point}}\p{{Cc}}\p{{Cf}}\p{{Cs}}]
+    | [\p{{Default_Ignorable_Code_Point}}\p{{Cc}}\p{{Cf}}\p{{Cs}}\U00016fe4]  # the last fills in Khitan, unseen
     """,
     regex.VERBOSE,
 )

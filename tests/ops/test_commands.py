@@ -65,6 +65,10 @@ async def test_accounts(shell: Shell) -> None:
         "neuron-meet: There is an account with ada.lovelace@example.com already.",
     )
     assert (await shell.run("users", "create", "no address", "--name", "A"))[0] == 2
+    for name in ("\u3164\u2800", "x" * 51, "x" * 100_000):
+        assert (await shell.run("users", "create", "b@example.com", "--name", name, typed="correct horse"))[
+            0
+        ] == 2
     assert (await shell.run("users", "reset-password", email, typed="short"))[0] == 2
     assert (await shell.run("users", "reset-password", email, typed="battery staple"))[0] == 0
     stored = await meet.pool.fetchval('SELECT password FROM "User" WHERE id = $1', made[1])
