@@ -135,8 +135,10 @@ class HttpConnection(ErrorShaping):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: a websocket's, a body's, or those of a head, which are counted until it is whole."""
-        if self._payload_parser is not None:
-            super().data_received(data)
+        parser = self._payload_parser
+        if parser is not None:  # what aiohttp's does then, without a call more: this is each packet's way
+            if not (self._force_close or self._close):
+                parser.feed_data(data)
             return
         heads = self._request_count
         super().data_received(data)
