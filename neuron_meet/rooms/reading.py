@@ -47,7 +47,7 @@ class Reading:
             if standing.removed or _lasts(attended.removed_until):
                 raise Refused(ROOM_NOT_FOUND)
             if not standing.inside:
-                if attended.left_at is None:  # the rows were pruned
+                if attended.left_at is None:  # no row, no right: never as if that were no limit
                     raise Refused(ROOM_NOT_FOUND)
                 return await query(Reader(attended.left_at))
             found = await query(Reader())

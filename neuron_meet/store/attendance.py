@@ -25,8 +25,7 @@ class Attended:
     """What the rows say of an account and a room that it hosts or has been in. Moments are in UTC.
 
     `left_at`: its last leaving; of a row without one the moment of joining, whether it counts as open or (as the former
-    server left them) as closed. None for a host who has never been in. `removed_at` and `removed_until` are those of
-    its last removal.
+    server left them) as closed. None for a host who has never been in. `removed_until`: when its last removal is over.
     """
 
     code: str
@@ -45,11 +44,9 @@ class Attendance:
         """What is known of the account and the room, in one query. None where it neither hosts nor attended it."""
         if not is_storable(room_id):
             return None
-        room = await self._database.prisma.room.find_first(
-            where={
-                "id": room_id,
-                "OR": [{"hostId": user_id}, {"participants": {"some": {"userId": user_id}}}],
-            },
+        # By the id alone, or Prisma would read all rows of the account and cut them itself.
+        room = await self._database.prisma.room.find_unique(
+            where={"id": room_id},
             include={
                 "participants": {
                     "where": {"userId": user_id},
@@ -59,7 +56,7 @@ class Attendance:
                 "removals": {"where": {"userId": user_id}},
             },
         )
-        if room is None:
+        if room is None or (room.hostId != user_id and not room.participants):
             return None
         removal = room.removals[0] if room.removals else None
         removed_at = removal.removedAt if removal else None
