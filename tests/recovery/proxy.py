@@ -21,7 +21,9 @@ class Link:
         """Pass on what one side says until it ends, as the proxy is told to."""
         with suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                await self._proxy.passing.wait()
+                if not self._proxy.passing.is_set():
+                    self._proxy.swallowed.set()
+                    await self._proxy.passing.wait()
                 if self._proxy.delay:
                     await asyncio.sleep(self._proxy.delay)
                 if writer.transport.is_closing():  # cut meanwhile: uvloop raises
@@ -53,6 +55,8 @@ class Proxy:
         """Seconds that each piece takes longer, in both directions."""
         self.accepting = True
         self.accepted = 0
+        self.swallowed = asyncio.Event()
+        """Set when something has come that a silent network does not pass on."""
         self._cuts = 0
 
     @property
