@@ -144,8 +144,11 @@ class HttpConnection(ErrorShaping):
         heads = self._request_count
         super().data_received(data)
         if self._request_count != heads:  # the newest is last: it is taken out in a later turn of the loop
-            self._body = self._messages[-1][1] if self._messages else None
-        if self._request_count != heads or self._reads_a_body():
+            body = self._messages[-1][1] if self._messages else None
+            self._body = None if body is None or body.is_eof() else body
+            self._head_bytes = 0
+            return
+        if self._reads_a_body():
             self._head_bytes = 0
             return
         self._head_bytes += len(data)

@@ -184,9 +184,10 @@ def _caddy(server: str, port: int, certificate: Certificate) -> str:
     return f"""
 {{
   admin off
+  grace_period 1s
   auto_https off
   log {{
-    level ERROR
+    output discard
   }}
 }}
 https://{NAME}:{port} {{

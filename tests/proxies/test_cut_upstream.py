@@ -33,13 +33,13 @@ async def test_nothing_is_lost_in_a_cut(front: Front, js: Driver, server: Progra
         assert (await ada.next("chat-message"))["content"] == f"before {number}"
 
         await ada.sync()
-        upstream.swallowed.clear()
-        upstream.passing.clear()
+        upstream.answered.clear()
+        upstream.answering.clear()
         inside = bob.request("chat-message", {"roomId": room["id"], "content": f"inside {number}"})
         async with asyncio.timeout(DEADLINE):  # until the answer to the poll is on its way
-            await upstream.swallowed.wait()
+            await upstream.answered.wait()
         upstream.cut()
-        upstream.passing.set()
+        upstream.answering.set()
         await inside
         assert (await ada.next("chat-message"))["content"] == f"inside {number}"
     left = [event for event, _ in await ada.unread() if event in ("$disconnected", "chat-message")]

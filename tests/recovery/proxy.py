@@ -21,9 +21,10 @@ class Link:
         """Pass on what one side says until it ends, as the proxy is told to."""
         with suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                if not self._proxy.passing.is_set():
-                    self._proxy.swallowed.set()
-                    await self._proxy.passing.wait()
+                await self._proxy.passing.wait()
+                if writer is self.writers[0] and not self._proxy.answering.is_set():
+                    self._proxy.answered.set()
+                    await self._proxy.answering.wait()
                 if self._proxy.delay:
                     await asyncio.sleep(self._proxy.delay)
                 if writer.transport.is_closing():  # cut meanwhile: uvloop raises
@@ -55,8 +56,11 @@ class Proxy:
         """Seconds that each piece takes longer, in both directions."""
         self.accepting = True
         self.accepted = 0
-        self.swallowed = asyncio.Event()
-        """Set when something has come that a silent network does not pass on."""
+        self.answering = asyncio.Event()
+        """Cleared: what the server sends is not passed on."""
+        self.answering.set()
+        self.answered = asyncio.Event()
+        """Set when the server has sent something that is not passed on."""
         self._cuts = 0
 
     @property

@@ -24,7 +24,8 @@ const lookup = (name, { all }, found) =>
   all ? found(null, [{ address: "127.0.0.1", family: 4 }]) : found(null, "127.0.0.1", 4);
 
 function open({ socket: number, url, options: { localAddress, ca, ...options } }) {
-  if (ca) options.agent = new SecureAgent({ localAddress, keepAlive: true, ca, lookup });
+  // Not keepAlive: xmlhttprequest-ssl 2.1 never ends the request that it repeats where a used connection was closed.
+  if (ca) options.agent = new SecureAgent({ localAddress, ca, lookup });
   else if (localAddress) options.agent = new Agent({ localAddress, keepAlive: true });
   const socket = io(url, { forceNew: true, reconnection: false, ...options });
   sockets.set(number, socket);
