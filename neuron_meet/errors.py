@@ -87,6 +87,8 @@ ENDED_BY_OPERATOR = "The operator ended the meeting"
 NO_HTTP = "The request is not valid HTTP"
 LINE_TOO_LONG = "The address is too long"
 HEADERS_TOO_LARGE = "The headers are too large"
+NO_TRANSPORT = "Transport unknown"
+BAD_METHOD = "Bad handshake method"
 NO_SUCH_EXPECTATION = "The expectation cannot be met"
 
 

@@ -50,6 +50,7 @@ class Connecting:
         """A CONNECT packet for the default namespace; `data` is its auth, or nothing."""
         server = self._server
         if socket.sid in server.by_engine or socket.sid in self._fetching or socket.closed:
+            socket.charge(len(data))
             return
         if socket.has_been_connected and not self._allow_connection_from(socket.address):
             socket.end("too many connections", clean=True)

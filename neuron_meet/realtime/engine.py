@@ -124,9 +124,7 @@ class EngineServer(engineio.AsyncServer):
         is to be refused, goes through upstream.
         """
         if request.method not in _METHODS:
-            return await self._make_response(
-                self._bad_request("Bad handshake method"), self._translate(request)
-            )
+            return await self._make_response(BAD_METHOD, self._translate(request))
         if (
             request.rel_url.raw_query_string == _NEW_WEBSOCKET
             and not self.draining
@@ -223,6 +221,19 @@ class EngineServer(engineio.AsyncServer):
         """None: an `EngineSocket` has a queue of its own."""
         return None
 
+
+def _bad_request_of(message: str) -> dict[str, Any]:
+    """A request that the protocol has not: Node's words (engine.io, `errorMessages`) in our shape."""
+    body = {"message": message, "error": "Bad Request", "statusCode": 400}
+    return {
+        "status": "400 BAD REQUEST",
+        "headers": [("Content-Type", "application/json")],
+        "response": json.dumps(body).encode(),
+    }
+
+
+NO_TRANSPORT = _bad_request_of(errors.NO_TRANSPORT)
+BAD_METHOD = _bad_request_of(errors.BAD_METHOD)
 
 NO_UPGRADE: dict[str, Any] = {
     "status": "400 BAD REQUEST",

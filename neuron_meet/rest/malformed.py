@@ -94,7 +94,9 @@ class _Bare(web.Response):
 
     def __init__(self, status: int, text: str) -> None:
         answer = web.json_response(problem_body(status, text))
-        super().__init__(status=status, body=cast("bytes", answer.body), content_type="application/json")
+        super().__init__(
+            status=status, body=cast("bytes", answer.body), content_type="application/json", charset="utf-8"
+        )
         self.headers["X-Content-Type-Options"] = "nosniff"
         self.headers[hdrs.CACHE_CONTROL] = "no-store"
 

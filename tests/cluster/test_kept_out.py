@@ -122,3 +122,26 @@ async def test_without_redis_nobody_knows_who_is_inside(
 
 async def _stays_away() -> None:
     return
+
+
+async def test_a_redis_that_has_lost_everything_is_told_again(
+    js: Driver, shared_database: str, redis_urls: list[str]
+) -> None:
+    """Of a room that nobody is in, so that no node could put it back; nobody comes in before. Takes the 3 s for which
+    nodes put back whom they have.
+    """
+    async with meeting_on(shared_database, js, nodes=2, redis_url=redis_urls[0]) as meet:
+        place, ada = await meet.place(), await meet.person("Ada")
+        host, target = await meet.join(place, place.host), await meet.join(place, ada)
+        request = {"roomId": place.id, "targetId": target.sid}
+        assert (await host.ask("remove-participant", request))["success"] is True
+        assert (await host.ask("leave-room", {"roomId": place.id}))["success"] is True
+        node = meet.server.node
+        assert node is not None
+        await node.link.do("FLUSHDB")
+        answers: set[str] = set()
+        while await node.link.do("GET", node.link.keys.bans_of) is None:
+            answers.add((await enter(target, place))["error"])
+        answers.add((await enter(target, place))["error"])
+        assert answers <= {"You were removed from this meeting", "Service temporarily unavailable"}
+        assert (await enter(target, place))["error"] == "You were removed from this meeting"

@@ -35,7 +35,7 @@ def case(text: str, *status: int) -> Case:
     return Case(text.encode("latin-1"), set(status))
 
 
-LONG = f"{MARK}{'x' * 9000}"
+LONG = f"{MARK}{'x' * 33_000}"
 
 CASES: dict[str, Case] = {
     "no HTTP": case(f"{MARK}\r\n\r\n", 400),
@@ -115,7 +115,7 @@ CASES: dict[str, Case] = {
     "a path that is none": case(f"GET /api/nowhere HTTP/1.1\r\nCookie: {MARK}\r\n{CLOSE}\r\n", 404),
     "a path of bytes": case(f"GET /api/%ff%00\xe4 HTTP/1.1\r\nCookie: {MARK}\r\n{CLOSE}\r\n", 400, 404),
     "a method that Socket.IO has not": case(
-        f"PUT /socket.io/ HTTP/1.1\r\nCookie: {MARK}\r\n{CLOSE}\r\n", 404
+        f"PUT /socket.io/ HTTP/1.1\r\nCookie: {MARK}\r\n{CLOSE}\r\n", 400, 404
     ),
     "a method that REST has not": case(f"PUT /api/health HTTP/1.1\r\nCookie: {MARK}\r\n{CLOSE}\r\n", 404),
     "a method of one's own": case(f"{MARK.upper()} / HTTP/1.1\r\n{CLOSE}\r\n", 400, 404),

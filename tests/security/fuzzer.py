@@ -10,6 +10,8 @@ from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgTy
 from tests.security.mutation import Mutator
 from tests.wire.clients import DEADLINE
 
+NOT_TEXT = 0.002
+"""Of the text frames, those that may be no UTF-8: each of them ends its connection, and what follows in the batch."""
 BATCH = 50
 """Packets between two joins that are waited for, so that neither side's buffers grow."""
 
@@ -41,7 +43,10 @@ class Fuzzer:
                     if self._dice.random() < 0.01:
                         await ws.send_bytes(self._mutator.binary())
                     else:
-                        await ws.send_frame(self._mutator.packet(), WSMsgType.TEXT)
+                        packet = self._mutator.packet()
+                        if self._dice.random() >= NOT_TEXT:
+                            packet = packet.decode(errors="replace").encode()
+                        await ws.send_frame(packet, WSMsgType.TEXT)
             except (ClientError, ConnectionError):
                 self._ws = None
 

@@ -54,7 +54,7 @@ async def test_sessions_of_one_address(js: Driver, shared_database: str) -> None
             assert await opened(server) == 429
         async with session.get(server.url + "/api/health") as response:
             assert response.status == 200, "the ceiling is on sessions, not on requests"
-        at_once = server.sockets.eio._at_once
+        at_once = server.sockets.eio.at_once
         assert (at_once.total, at_once.count("127.0.0.1")) == (4, 3)
         await sockets[0].close()
         async with asyncio.timeout(DEADLINE):

@@ -91,7 +91,7 @@ async def test_the_hosts_second_device_has_the_list_and_the_say(meet: Meet) -> N
     waiter = await knock(meet, place, name="Ann")
     phone = await meet.connect(place.host)
     assert [one["socketId"] for one in (await enter(phone, place))["waiting"]] == [waiter.sid]
-    assert await admit(host, place, waiter) == failure("Not in this room")
+    assert await admit(host, place, waiter) == failure("Not authorized")
     assert await admit(phone, place, waiter) == OK
 
 

@@ -267,12 +267,7 @@ def test_broken_configurations(environment: dict[str, str], sentences: list[str]
 def test_what_is_called_good_is_what_browsers_send(written: str, read: str) -> None:
     said = run("check-config", CORS_ORIGINS=written)
     assert said.exit_code == 0, said.output
-    assert said.stdout.split() == [
-        "CORS_ORIGINS",
-        read,
-        "(environment)",
-        *["The", "settings", "can", "be", "used."],
-    ]
+    assert said.stdout.split()[:3] == ["CORS_ORIGINS", read, "(environment)"]
 
 
 @pytest.mark.parametrize(

@@ -75,14 +75,17 @@ def test_what_is_read_has_the_contracts_fields(name: str) -> None:
 def test_what_is_sent_is_understood_and_anything_else_refused(name: str) -> None:
     payload, decoder = SENT[name], msgspec.json.Decoder(CLIENT_EVENTS[name])
     assert isinstance(decoder.decode(json.dumps(payload).encode()), ClientPayload)
-    with pytest.raises(msgspec.ValidationError):
-        decoder.decode(json.dumps({**payload, "extra": 1}).encode())
+    assert decoder.decode(json.dumps({**payload, "extra": 1}).encode()) == decoder.decode(
+        json.dumps(payload).encode()
+    )
     for wrong in (None, [], 1, "text", {}):
         with pytest.raises(msgspec.ValidationError):
             decoder.decode(json.dumps(wrong).encode())
     for field in payload:
         if (name, field) in {("ice-candidate", "candidate"), ("offer", "sdp"), ("answer", "sdp")}:
             continue  # opaque: anything goes through
+        if (name, field) == ("join-room", "userId"):
+            continue  # a hint that nothing reads
         for wrong in ([], {}, 1.5):
             with pytest.raises(msgspec.ValidationError):
                 decoder.decode(json.dumps({**payload, field: wrong}).encode())

@@ -19,6 +19,7 @@ LEAVES = {
     "errors",
     "failure",
     "forwarded",
+    "json_text",
     "jwt_secret",
     "listening",
     "names",

@@ -132,7 +132,6 @@ def test_an_event_of_half_a_million_arguments_is_not_taken_apart() -> None:
         event = decode_event(packet, LARGEST_EVENT)
         assert event.name == "join-room"
         assert event.ack_id == b"7"
-        assert bytes(event.payload) == b"1"
         assert COMMANDS["join-room"].decode(event.payload) is None
 
 

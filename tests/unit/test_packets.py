@@ -79,7 +79,7 @@ def test_whatever_a_client_encodes_is_understood(name: str, args: list[object], 
     prefix = "" if ack_id is None else str(ack_id)
     packet = decode_event((prefix + json.dumps([name, *args])).encode())
     assert packet.name == name
-    assert [json.loads(packet.payload)] == args[:1] if args else bytes(packet.payload) == b""
+    assert [json.loads(bytes(packet.payload))] == args[:1] if args else bytes(packet.payload) == b""
     assert packet.ack_id == (prefix.encode() or None)
 
 

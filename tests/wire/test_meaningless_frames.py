@@ -107,6 +107,7 @@ FRAMES: dict[str, Callable[[], bytes]] = {
     "an empty packet": lambda: frame(TEXT),
     "no packet": lambda: frame(TEXT, b"x"),
     "an acknowledgement that nobody asked for": lambda: frame(TEXT, b"431[]"),
+    "a CONNECT packet again": lambda: frame(TEXT, b"40{}"),
     "another namespace": lambda: frame(TEXT, b"40/other,"),
     "surplus typing": lambda: frame(TEXT, b'42["typing-start",{"roomId":"x"}]'),
     "surplus typing that wants an answer": lambda: frame(TEXT, b'421["typing-stop",{"roomId":"x"}]'),

@@ -147,8 +147,9 @@ async def test_participants_over_rest(meet: Meet) -> None:
     await meet.until_gone(place, guest.sid)
     assert [one["displayName"] for one in (await meet.rest("GET", here))[1]] == ["Hella"]
     assert await meet.open_rows(place) == 1
-    status, stored = await meet.rest("GET", rows, mina)
+    _, stored = await meet.rest("GET", rows, place.host)
     assert [row["isHost"] for row in stored] == [True]
+    assert await meet.rest("GET", rows, mina) == (200, []), "she has left"
 
 
 async def test_messages_over_rest_are_those_of_the_meeting(meet: Meet) -> None:
