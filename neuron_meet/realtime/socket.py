@@ -76,7 +76,8 @@ class EngineSocket(AsyncSocket):
         self.poll_waiting: Poll | None = None
         """A polling client's GET that waits."""
         self._answered: tuple[str, list[packet.Packet]] = ("", [])
-        """The stamp of the last GET that took packets, and those, until the next GET shows that they have come."""
+        """The stamp of the last GET that took packets, and those, until the next GET shows that they have come: no more
+        than may wait for a poll."""
         self.post_under_way: web.Request | None = None
         """A polling client's POST that is being read or handled."""
         self._upgrade: WebSocket | None = None

@@ -92,9 +92,7 @@ class _Loopback(AbstractResolver):
 
 
 @asynccontextmanager
-async def fronting(
-    kind: str, folder: Path, certificate: Certificate, server: str
-) -> AsyncGenerator[Front]:
+async def fronting(kind: str, folder: Path, certificate: Certificate, server: str) -> AsyncGenerator[Front]:
     """A proxy of that kind before the server at that URL. Skips the test where the program is missing."""
     program(kind, kind)
     port = free_port()
@@ -105,12 +103,15 @@ async def fronting(
             async with nginx_with(folder, text, port):
                 yield front
         else:
-            async with _started(kind, folder, text, port):
+            async with started(kind, folder, text, port):
                 yield front
 
 
 @asynccontextmanager
-async def _started(kind: str, folder: Path, text: str, port: int) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def started(
+    kind: str, folder: Path, text: str, port: int
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """HAProxy or Caddy with that configuration. Skips the test where the program is missing. Raises NotStarted."""
     configuration = folder / f"{kind}.conf"
     configuration.write_text(text)
     arguments = {
@@ -145,7 +146,9 @@ server {{
   ssl_certificate {certificate.chain};
   ssl_certificate_key {certificate.key};
   {notations}
-  location /unbuffered/ {{ {socket} {usual} proxy_buffering off; proxy_request_buffering off; proxy_pass http://meet/; }}
+  location /unbuffered/ {{
+    {socket} {usual} proxy_buffering off; proxy_request_buffering off; proxy_pass http://meet/;
+  }}
   location /defaults/ {{ proxy_set_header Host $http_host; proxy_pass http://{server}/; }}
   location / {{ {socket} {usual} proxy_pass http://meet; }}
 }}

@@ -7,9 +7,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+from tests.process.program import Program
 from tests.proxies.fronts import NAME, Front
 from tests.proxies.people import come, join, make_room
-from tests.process.program import Program
 from tests.wire.clients import DEADLINE, Driver
 
 ROUNDS = 5

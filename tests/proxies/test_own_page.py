@@ -29,8 +29,5 @@ async def test_every_notation_of_the_host(front: Front) -> None:
                     websocket = refused.status
                 seen[name, origin] = polling, websocket
     for (name, origin), statuses in seen.items():
-        if origin == OTHER_PORT:
-            own = name not in PORT_NAMED[front.kind]
-        else:
-            own = origin == OWN
+        own = name not in PORT_NAMED[front.kind] if origin == OTHER_PORT else origin == OWN
         assert statuses == ((200, 101) if own else (400, 400)), (name, origin)

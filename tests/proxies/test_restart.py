@@ -22,10 +22,14 @@ async def test_a_restart(place: Path, certificate: Certificate, js: Driver, shar
             for kind in KINDS:
                 folder = place / kind
                 folder.mkdir()
-                fronts.append(await stack.enter_async_context(fronting(kind, folder, certificate, server.url)))
+                fronts.append(
+                    await stack.enter_async_context(fronting(kind, folder, certificate, server.url))
+                )
             room = await make_room(fronts[0], f"{uuid.uuid4().hex}@example.com")
             clients = [
-                await come(js, front, room, way, reconnection=True, reconnectionDelay=50, reconnectionDelayMax=200)
+                await come(
+                    js, front, room, way, reconnection=True, reconnectionDelay=50, reconnectionDelayMax=200
+                )
                 for front in fronts
                 for way in WAYS
             ]
