@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ DOCUMENTED_NODES = ("127.0.0.1:3001", "127.0.0.1:3002", "127.0.0.1:3003")
 DOCUMENTED_LISTEN = "listen 8080;"
 
 _MAIN = """
-daemon off;
+{user}daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log warn;
@@ -62,7 +63,9 @@ async def nginx_with(folder: Path, text: str, port: int) -> AsyncGenerator[async
         )
     (folder / "neuron-meet.conf").write_text(text)
     main = folder / "nginx.conf"
-    main.write_text(_MAIN.format(folder=folder))
+    # Started by root, its workers would be nobody, who may not write a large body into this folder.
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    main.write_text(_MAIN.format(folder=folder, user=user))
     process = await start(program, "-p", folder, "-e", folder / "nginx-error.log", "-c", main)
     try:
         if not await answers(process, port):

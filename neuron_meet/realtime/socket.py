@@ -39,10 +39,11 @@ QUEUED_PACKET_BYTES = 100
 class Poll:
     """A polling client's GET that waits for packets."""
 
-    __slots__ = ("arrived", "request")
+    __slots__ = ("arrived", "request", "stamp")
 
     def __init__(self, request: web.Request) -> None:
         self.request = request
+        self.stamp = _stamp(request)
         self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -74,6 +75,9 @@ class EngineSocket(AsyncSocket):
         self._queued_bytes = 0
         self.poll_waiting: Poll | None = None
         """A polling client's GET that waits."""
+        self._answered: tuple[str, list[packet.Packet]] = ("", [])
+        """The stamp of the last GET that took packets, and those, until the next GET shows that they have come: no more
+        than may wait for a poll."""
         self.post_under_way: web.Request | None = None
         """A polling client's POST that is being read or handled."""
         self._upgrade: WebSocket | None = None
@@ -155,6 +159,10 @@ class EngineSocket(AsyncSocket):
         server: a browser that repeats a GET whose connection was cut does not tell its page, and what goes into
         the first one is lost. Where the first one's connection is known to be gone, the second takes its place.
         Raises EngineIOError, which is answered with 400.
+
+        Clients stamp each GET (`t`), so one that is repeated is known, whatever became of the first: it takes its
+        place, and gets what that one took. nginx (`proxy_next_upstream`) and Caddy repeat a GET whose answer was lost
+        between them and this server, and tell nobody.
         """
         request = cast("web.Request", environ["aiohttp.request"])
         if _asks_for_websocket(environ):
@@ -163,10 +171,13 @@ class EngineSocket(AsyncSocket):
             if (refusal := self.server.refuse_upgrade(self)) is not None:
                 return refusal
             return await self._upgrade_websocket(environ)
+        stamp, (answered, taken) = _stamp(request), self._answered
+        if stamp and stamp == answered:
+            return taken
         if self.upgrading or self.upgraded:
             return [packet.Packet(packet.NOOP)]
         former = self.poll_waiting
-        if former is not None and not former.gone:
+        if former is not None and not former.gone and not (stamp and stamp == former.stamp):
             raise EngineIOError
         await self._unhurried()
         return await self.packets_for(request)
@@ -174,8 +185,10 @@ class EngineSocket(AsyncSocket):
     async def packets_for(self, request: web.Request) -> list[packet.Packet]:
         """What has gathered for a polling client, once there is something.
 
-        Nothing is taken for a request whose connection is gone: it is kept for the next one.
+        Nothing is taken for a request whose connection is gone, or whose place another has taken: it is kept for the
+        next one.
         """
+        self._answered = ("", [])
         if not self._queued and not self.closed:
             poll = Poll(request)
             former, self.poll_waiting = self.poll_waiting, poll
@@ -183,6 +196,8 @@ class EngineSocket(AsyncSocket):
                 former.wake()
             try:
                 await poll.arrived
+                if self.poll_waiting is not poll:
+                    return [packet.Packet(packet.NOOP)]
             finally:
                 if self.poll_waiting is poll:
                     self.poll_waiting = None
@@ -192,7 +207,9 @@ class EngineSocket(AsyncSocket):
         self._queued, self._queued_bytes, self._ping_queued = None, 0, False
         if not bodies:
             return [packet.Packet(packet.NOOP)]
-        return [packet.Packet(int(body[:1]), body[1:].decode() or None) for body in bodies]
+        taken = [packet.Packet(int(body[:1]), body[1:].decode() or None) for body in bodies]
+        self._answered = (_stamp(request), taken)
+        return taken
 
     async def _unhurried(self) -> None:
         """Requests of one client that follow each other faster than frames may are handled more slowly."""
@@ -394,6 +411,7 @@ class EngineSocket(AsyncSocket):
         self.connected = self.upgraded = True
         self.upgrading = False
         self.websocket, self._transport = ws, ws.transport
+        self._answered = ("", [])  # a client upgrades once its last poll is answered
         self._send_queued()
         if upgraded:
             ws.receiver = self.take
@@ -440,6 +458,11 @@ class EngineSocket(AsyncSocket):
 def is_gone(request: web.Request) -> bool:
     """Whether a request's connection is: nobody reads the answer."""
     return request.transport is None or request.transport.is_closing()
+
+
+def _stamp(request: web.Request) -> str:
+    """What a client puts into the URL of each request so that no two are the same, "" where it does not."""
+    return request.query.get("t", "")
 
 
 def _asks_for_websocket(environ: dict[str, Any]) -> bool:

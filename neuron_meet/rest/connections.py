@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
 from neuron_meet.ceilings import ALL, AtOnce
@@ -55,6 +55,7 @@ class HttpConnection(ErrorShaping):
     """A connection. `address` is the peer's, "" where it has none (a unix socket)."""
 
     __slots__ = (
+        "_body",
         "_book",
         "_head_bytes",
         "address",
@@ -70,6 +71,8 @@ class HttpConnection(ErrorShaping):
         super().__init__(manager, **options)
         self._book = book
         self._head_bytes = 0
+        self._body: StreamReader | None = None
+        """Of the last request that came, until it is whole."""
         self.address = ""
         self.admitted = False
         self.made_at = 0.0
@@ -142,7 +145,12 @@ class HttpConnection(ErrorShaping):
             return
         heads = self._request_count
         super().data_received(data)
-        if self._request_count != heads or self._reads_a_body():
+        if self._request_count != heads:  # the newest is last: it is taken out in a later turn of the loop
+            body = self._messages[-1][1] if self._messages else None
+            self._body = None if body is None or body.is_eof() else body
+            self._head_bytes = 0
+            return
+        if self._reads_a_body():
             self._head_bytes = 0
             return
         self._head_bytes += len(data)
@@ -150,8 +158,14 @@ class HttpConnection(ErrorShaping):
             self.cut()
 
     def _reads_a_body(self) -> bool:
-        request = self._current_request
-        return request is not None and not request.content.is_eof()
+        """Whether what came was of a body, or the end of one. Its request may not be handled yet, or no more: much can
+        come in one turn of the loop, and an answer may be given before all of the body is there.
+        """
+        if self._body is None:
+            return False
+        if self._body.is_eof():
+            self._body = None
+        return True
 
     def pause_writing(self) -> None:
         """What is written is not taken at once."""

@@ -22,6 +22,9 @@ class Link:
         with suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
                 await self._proxy.passing.wait()
+                if writer is self.writers[0] and not self._proxy.answering.is_set():
+                    self._proxy.answered.set()
+                    await self._proxy.answering.wait()
                 if self._proxy.delay:
                     await asyncio.sleep(self._proxy.delay)
                 if writer.transport.is_closing():  # cut meanwhile: uvloop raises
@@ -53,6 +56,11 @@ class Proxy:
         """Seconds that each piece takes longer, in both directions."""
         self.accepting = True
         self.accepted = 0
+        self.answering = asyncio.Event()
+        """Cleared: what the server sends is not passed on."""
+        self.answering.set()
+        self.answered = asyncio.Event()
+        """Set when the server has sent something that is not passed on."""
         self._cuts = 0
 
     @property

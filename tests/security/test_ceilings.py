@@ -167,6 +167,7 @@ class Bounded:
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HOLD = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
+EARLY = b"POST /early HTTP/1.1\r\nHost: x\r\n"
 
 
 @asynccontextmanager
@@ -182,7 +183,8 @@ async def bounded(each: int | None, most: int | None = None, *proxies: str) -> A
         if request.path == "/long":
             server.asked += 1
             return web.Response(body=bytes(20_000_000))
-        await request.read()
+        if request.path != "/early":
+            await request.read()
         return web.Response(text=f"{len(request.headers.get('Cookie', ''))} {len(request.query_string)}")
 
     app.router.add_route("*", "/{path:.*}", answer)
@@ -304,6 +306,32 @@ async def test_a_body_is_no_head() -> None:
         for _ in range(9):
             peer.send(bytes(100_000))
             await asyncio.sleep(0)
+        assert (await peer.answer())[0] == 200
+
+
+async def test_a_body_that_comes_at_once_is_no_head() -> None:
+    """The event loop hands over several reads before the request's handler has had a turn (libuv: up to 32)."""
+    async with bounded(None) as server:
+        peer = await server.peer()
+        peer.send(GET)
+        assert (await peer.answer())[0] == 200
+        (connection,) = server.book._all
+        connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n")
+        for _ in range(3):
+            connection.data_received(bytes(200_000))
+        assert (await peer.answer())[0] == 200
+
+
+async def test_a_body_that_nobody_waits_for_is_no_head() -> None:
+    """The answer is given before all of the body is there."""
+    async with bounded(None) as server:
+        peer = await server.peer()
+        peer.send(EARLY + b"Content-Length: 600000\r\n\r\n")
+        assert (await peer.answer())[0] == 200
+        for _ in range(6):
+            peer.send(bytes(100_000))
+            await asyncio.sleep(0)
+        peer.send(GET)
         assert (await peer.answer())[0] == 200
 
 

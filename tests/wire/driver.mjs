@@ -1,6 +1,7 @@
 // Drives many sockets of the official client, commanded by JSON lines on stdin; tells what they see as JSON lines.
 //
-// in:  {op: "open", socket, url, options (socket.io-client's; localAddress: where the connections come from)}
+// in:  {op: "open", socket, url, options (socket.io-client's; localAddress: where the connections come from;
+//      ca: the certificate of a server on this machine, whatever its name)}
 //      · {op: "emit", socket, event, args, ack?} · {op: "close" | "kill" | "drop", socket}
 //      {op: "connect", socket, auth?}: a closed socket once more
 // out: {socket, event, args} for every event, {socket, ack, args} for every acknowledgement,
@@ -8,6 +9,7 @@
 //
 // JSON has no bytes, no infinite number and no absent value: {"$bytes": base64}, {"$number": text} stand for them.
 import { Agent } from "node:http";
+import { Agent as SecureAgent } from "node:https";
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
@@ -18,8 +20,13 @@ const received = (key, value) =>
 const tell = (message) => process.stdout.write(`${JSON.stringify(message, received)}\n`);
 const sent = (key, value) => (value && value.$bytes !== undefined ? Buffer.from(value.$bytes, "base64") : value);
 
-function open({ socket: number, url, options: { localAddress, ...options } }) {
-  if (localAddress) options.agent = new Agent({ localAddress, keepAlive: true });
+const lookup = (name, { all }, found) =>
+  all ? found(null, [{ address: "127.0.0.1", family: 4 }]) : found(null, "127.0.0.1", 4);
+
+function open({ socket: number, url, options: { localAddress, ca, ...options } }) {
+  // Not keepAlive: xmlhttprequest-ssl 2.1 never ends the request that it repeats where a used connection was closed.
+  if (ca) options.agent = new SecureAgent({ localAddress, ca, lookup });
+  else if (localAddress) options.agent = new Agent({ localAddress, keepAlive: true });
   const socket = io(url, { forceNew: true, reconnection: false, ...options });
   sockets.set(number, socket);
   socket.on("connect", () => {

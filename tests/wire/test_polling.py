@@ -39,7 +39,12 @@ class Session:
     @property
     def get(self) -> bytes:
         """A poll."""
-        return f"GET {PATH}&transport=polling&sid={self.sid} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        return self.stamped("")
+
+    def stamped(self, stamp: str) -> bytes:
+        """A poll with what the official client puts into each of its own."""
+        query = f"{PATH}&transport=polling&sid={self.sid}" + (f"&t={stamp}" if stamp else "")
+        return f"GET {query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
     def post(self, body: bytes) -> bytes:
         """Packets to the server."""
@@ -103,13 +108,45 @@ async def test_a_poll_that_is_repeated_takes_the_place_of_the_one_that_was_cut(m
         assert (await second.exchange(b""))[1].startswith(b"437[")
 
 
+async def test_a_poll_whose_answer_was_lost_is_answered_again(meet: Meet) -> None:
+    """nginx and Caddy repeat it, and tell nobody; the next one shows that the answer has come."""
+    async with polling(meet) as session:
+        lost, again, other = await session.line(), await session.line(), await session.line()
+        lost.writer.write(session.stamped("a"))
+        await waits(meet, session)
+        assert await other.exchange(session.post(ASK)) == (200, b"OK")
+        answer = await lost.exchange(b"")
+        assert answer[1].startswith(b"437[")
+        lost.writer.transport.abort()
+        for _ in range(2):
+            assert await again.exchange(session.stamped("a")) == answer
+        again.writer.write(session.stamped("b"))
+        await waits(meet, session)
+        assert await other.exchange(session.post(ASK.replace(b"7", b"8", 1))) == (200, b"OK")
+        assert (await again.exchange(b""))[1].startswith(b"438["), "once"
+
+
+async def test_a_poll_that_is_repeated_beside_itself_takes_its_place(meet: Meet) -> None:
+    """A cut that the server has not heard of: what repeats the poll has given the first one up."""
+    async with polling(meet) as session:
+        one, two, other = await session.line(), await session.line(), await session.line()
+        one.writer.write(session.stamped("a"))
+        await waits(meet, session)
+        waiting = meet.server.sockets.eio.sockets[session.sid].poll_waiting
+        two.writer.write(session.stamped("a"))
+        await until(lambda: meet.server.sockets.eio.sockets[session.sid].poll_waiting is not waiting)
+        assert await other.exchange(session.post(ASK)) == (200, b"OK")
+        assert (await two.exchange(b""))[1].startswith(b"437[")
+        assert await one.exchange(b"") == (200, NOOP)
+
+
 async def test_a_second_poll_beside_one_that_waits_ends_the_session(js: Driver, shared_database: str) -> None:
     """Engine.IO, "Transports": the client comes back, and recovers what it missed."""
     async with meeting_on(shared_database, js, recovery_grace_seconds=15) as meet, polling(meet) as session:
         one, two = await session.line(), await session.line()
-        one.writer.write(session.get)
+        one.writer.write(session.stamped("a"))
         await waits(meet, session)
-        assert (await two.exchange(session.get))[0] == 400
+        assert (await two.exchange(session.stamped("b")))[0] == 400
         assert await one.exchange(b"") == (200, CLOSED)
         assert session.sid not in meet.server.sockets.eio.sockets
         assert meet.server.sockets.recovery.held == 1, "its place is held"
