@@ -34,6 +34,10 @@ class EncodedPayload(Struct):
     body: bytes
 
 
+FEATURES = ("waiting-room", "chat-ids")
+"""`waiting-room`: who waits is told so (`auth.capabilities`); `chat-ids`: `clientId` in `chat-message` counts."""
+
+
 class RoomJoined(ServerPayload):
     """To the joiner: the room as it is at this moment."""
 
@@ -48,6 +52,8 @@ class RoomJoined(ServerPayload):
     """For the host: who waits to be let in."""
     ice_servers: list[IceServer] | UnsetType = UNSET
     """STUN and TURN servers for this member, where the server has any."""
+    features: tuple[str, ...] = FEATURES
+    """What this server offers to front ends that know it."""
 
 
 class JoinError(ServerPayload):
