@@ -213,9 +213,9 @@ class EngineSocket(AsyncSocket):
         """Packets of a polling client, one POST at a time, so that they stay in order.
 
         Upstream refuses more than 16 in one request, which clients do send, and takes what has arrived of the body
-        for all of it. A POST that the browser sends again by itself, because the connection was cut under the first one,
-        is answered and not handled again, where it is known to be the same one. Raises ContentTooLongError; EngineIOError where the client hangs up in the middle, or sends a
-        second request beside the first.
+        for all of it. One that the browser sends again by itself, because the connection was cut under the first, is
+        answered and not handled again, where it is known to be the same. Raises ContentTooLongError; EngineIOError
+        where the client hangs up in the middle, or sends a second request beside the first.
         """
         request = cast("web.Request", environ["aiohttp.request"])
         if self.post_under_way is not None and not is_gone(self.post_under_way):
