@@ -34,7 +34,7 @@ class EncodedPayload(Struct):
     body: bytes
 
 
-FEATURES = ("waiting-room", "chat-ids")
+FEATURES = ["waiting-room", "chat-ids"]
 """`waiting-room`: who waits is told so (`auth.capabilities`); `chat-ids`: `clientId` in `chat-message` counts."""
 
 
@@ -48,12 +48,12 @@ class RoomJoined(ServerPayload):
     participants: list[ListedParticipant]
     messages: list[HistoryMessage]
     settings: RoomSettingsView | None
+    features: list[str]
+    """What this server offers to front ends that know it."""
     waiting: list[WaitingView] | UnsetType = UNSET
     """For the host: who waits to be let in."""
     ice_servers: list[IceServer] | UnsetType = UNSET
     """STUN and TURN servers for this member, where the server has any."""
-    features: tuple[str, ...] = FEATURES
-    """What this server offers to front ends that know it."""
 
 
 class JoinError(ServerPayload):
