@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from neuron_meet.signaling.events import HistoryMessage
 from neuron_meet.signaling.history import replayed
@@ -121,3 +124,20 @@ async def test_former_rows_without_a_senders_name_are_named_by_their_account(dat
         ("Bob", "TEXT"),
         (None, "SYSTEM"),
     ]
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-3), timedelta(seconds=3)])
+async def test_messages_too_far_ahead_of_the_databases_clock_are_left_out(
+    database: Database, off: timedelta
+) -> None:
+    """Also where this process thinks that the clock says something else: it looks before it leaves any out."""
+    room, now = await a_room(database.prisma), datetime.now(UTC)
+    for text, ahead in (("past", -10), ("now", 0), ("near", 30), ("far", 90), ("further", 9000)):
+        await a_row(database.prisma, a_message(room.id, text), now + timedelta(seconds=ahead))
+    for newest, expected in ((50, ["near", "now", "past"]), (2, ["near", "now"])):
+        moment = time.monotonic()
+        database.clock.learn(now + off, moment, moment)
+        found = await Entrance(database).room(room.code, newest_messages=newest)
+        assert found is not None
+        assert [message["content"] for message in found.messages] == expected
+    await database.ping()
