@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -47,6 +46,7 @@ from neuron_meet.signaling.presence.room import REPLAYED_MESSAGES
 from neuron_meet.signaling.reconciliation import Reconciliation
 from neuron_meet.signaling.typing import TypingIndicators
 from neuron_meet.store.client import IDLE_SECONDS, Database
+from neuron_meet.store.clock import DatabaseClock
 from neuron_meet.store.entrance import Entrance
 from neuron_meet.store.ids import new_instance
 from neuron_meet.store.lease import Lease
@@ -160,10 +160,10 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         stack.push_async_callback(lease.stop)
         await lease.start(alone=settings.redis_url is None)
 
-        node = _cluster_node(settings, instance, direct)
+        node = _cluster_node(settings, instance, direct, database.clock)
         if node:
             name_everywhere(node=instance)
-        presence: Presence = node.presence if node else await _only_presence(direct)
+        presence: Presence = node.presence if node else await _only_presence(direct, database.clock)
         checks = {"database": database.ping} | ({"redis": node.check} if node else {})
         health = Health(__version__, checks)
         signaling = _signaling(settings, database, instance, presence)
@@ -244,16 +244,18 @@ def _audited(settings: Settings, node: str) -> Generator[Audit]:
         audit.close()
 
 
-async def _only_presence(url: str) -> MemoryPresence:
+async def _only_presence(url: str, clock: DatabaseClock) -> MemoryPresence:
     """Presence that knows which accounts were removed before this server began. Raises DatabaseUnreachable."""
-    removals, now = Removals(), datetime.now(UTC)
+    removals, now = Removals(), clock.now()
     for removal in await active_removals(url, now, MAX_REMOVALS):
         seconds = (removal.until - now).total_seconds()
         removals.record_account(removal.code, removal.user_id, removal.host_id, seconds)
     return MemoryPresence(removals, Removals(account_seconds=DENIED_SECONDS, guest_seconds=DENIED_SECONDS))
 
 
-def _cluster_node(settings: Settings, instance: str, database_url: str) -> ClusterNode | None:
+def _cluster_node(
+    settings: Settings, instance: str, database_url: str, clock: DatabaseClock
+) -> ClusterNode | None:
     """This server as one of many, where REDIS_URL says that there are others; else Redis is not even imported."""
     if settings.redis_url is None:
         return None
@@ -262,7 +264,7 @@ def _cluster_node(settings: Settings, instance: str, database_url: str) -> Clust
     return ClusterNode(
         settings.redis_url.get_secret_value(),
         instance,
-        lambda: active_removals(database_url, datetime.now(UTC), MAX_REMOVALS),
+        lambda: active_removals(database_url, clock.now(), MAX_REMOVALS),
     )
 
 
@@ -272,7 +274,7 @@ async def _join_cluster(
     from neuron_meet.realtime.handover import Handover  # noqa: PLC0415
 
     async def close_rows() -> None:
-        closed = await lease.close_rows_of_the_dead(datetime.now(UTC), still_there)
+        closed = await lease.close_rows_of_the_dead(signaling.now(), still_there)
         log.info("closed participant rows of servers that are no more", rows=closed)
 
     async def still_there(code: str) -> list[str]:
@@ -299,7 +301,7 @@ def _signaling(settings: Settings, database: Database, instance: str, presence: 
         presence=presence,
         entrance=Entrance(database),
         rooms=Rooms(database),
-        attendance=Attendance(Participants(database), instance),
+        attendance=Attendance(Participants(database), instance, database.clock.now),
         bans=Bans(StoredRemovals(database)),
         journal=Journal(Messages(database)),
         typing=TypingIndicators(expired),
@@ -307,6 +309,7 @@ def _signaling(settings: Settings, database: Database, instance: str, presence: 
         deliver=undelivered,
         deliver_here=undelivered,
         max_message_length=settings.max_message_length,
+        now=database.clock.now,
     )
     return signaling
 

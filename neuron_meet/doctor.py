@@ -23,12 +23,15 @@ from neuron_meet.ops.tracing import try_receiver
 from neuron_meet.settings import Settings
 from neuron_meet.store.client import IDLE_SECONDS, Database
 from neuron_meet.store.embedded import EmbeddedPostgres
+from neuron_meet.store.messages import AHEAD_SECONDS
 from neuron_meet.store.migrations import status
 from neuron_meet.store.pooler import Pooling, pooling
 from neuron_meet.store.session import address_of, session
 
 MOST_SKEW_SECONDS = 2.0
-"""Times of messages and of TURN credentials are this machine's, those of rows partly the database's."""
+"""Tokens and TURN credentials are by this machine's clock, moments in rows by the database's."""
+MOST_COUNTED = 100_000
+"""So many messages that are ahead of the clock are counted; the index on their moment finds them."""
 FEWEST_FILES = 4096
 """A connection takes one file; below this a few thousand people use them up."""
 
@@ -62,6 +65,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
     yield "clock", checkup.clock
     yield "connections", checkup.connections
     yield "migrations", checkup.migrations
+    yield "messages", checkup.messages
     yield "query engine", checkup.engine
     yield "DIRECT_URL", checkup.direct
     yield "Redis", checkup.redis
@@ -164,6 +168,25 @@ class _Checkup:
         if not await status(self._direct_or_reached, said.append):
             raise ForeseenFailure(said[-1])
         return "current"
+
+    async def messages(self) -> str:
+        address = address_of(self._reached)
+        async with session(address) as connection, connection.transaction():
+            table = f'{address.quoted_schema}."Message"'
+            if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+                raise Skipped("there is no table of messages yet")
+            rows, rooms = await connection.fetchrow(
+                f"""SELECT count(*), count(DISTINCT "roomId") FROM (SELECT "roomId" FROM {table}
+                    WHERE "createdAt" > statement_timestamp() AT TIME ZONE 'UTC' + interval '{AHEAD_SECONDS} s'
+                    LIMIT {MOST_COUNTED}) AS ahead"""  # noqa: S608 -- a quoted name, constants
+            )
+        if rows:
+            raise ForeseenFailure(
+                f"{rows}{' or more' if rows == MOST_COUNTED else ''} messages in {rooms} room(s) are more than "
+                f"{AHEAD_SECONDS} s ahead of the database's clock: who joins is not shown them until then. Give them "
+                'the moments at which they were said ("Message"."createdAt", in UTC).'
+            )
+        return "none is ahead of the clock"
 
     async def engine(self) -> str:
         database = Database(

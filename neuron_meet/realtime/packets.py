@@ -19,6 +19,8 @@ _ACK_ID_DIGITS = 15
 _NAME = re.compile(rb'[ \t\r\n]*\[[ \t\r\n]*("(?:[^"\\\x00-\x1f]|\\.){0,200}+")')
 _BINARY = re.compile(rb"\A([56])\d{1,10}-(?:/[^,]*,)?(\d{0,15})")
 
+_WITH_ACK_ID = re.compile(rb"\A42(?:/,)?\d")
+
 
 class _Arguments(Struct, array_like=True):
     """An event's name and its first argument; what follows is skipped."""
@@ -100,6 +102,11 @@ def _decode_halved(body: bytes, ack_id: bytes | None) -> EventPacket | None:
         return EventPacket(arguments.name, NO_PAYLOAD, ack_id)
     start = second_value(readable)
     return EventPacket(arguments.name, Raw(body[start : start + len(memoryview(arguments.payload))]), ack_id)
+
+
+def asks_for_ack(data: bytes) -> bool:
+    """Whether an Engine.IO packet is an event of the default namespace with an acknowledgement id."""
+    return _WITH_ACK_ID.match(data) is not None
 
 
 def binary_ack_id(data: bytes) -> bytes | None:

@@ -8,6 +8,7 @@ python-engineio#133).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,7 @@ from engineio.exceptions import ContentTooLongError, EngineIOError
 from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
+from neuron_meet.realtime.packets import asks_for_ack
 from neuron_meet.realtime.websocket import FRAMES_A_TURN, WebSocket, is_unicode
 from neuron_meet.repeats import seldom
 
@@ -80,6 +82,8 @@ class EngineSocket(AsyncSocket):
         than may wait for a poll."""
         self.post_under_way: web.Request | None = None
         """A polling client's POST that is being read or handled."""
+        self._last_post = b""
+        """The hash of the body of the POST that was handled last."""
         self._upgrade: WebSocket | None = None
         """The websocket that asks to carry it."""
         self._outgoing: list[bytes] = []
@@ -226,8 +230,9 @@ class EngineSocket(AsyncSocket):
         """Packets of a polling client, one POST at a time, so that they stay in order.
 
         Upstream refuses more than 16 in one request, which clients do send, and takes what has arrived of the body
-        for all of it. Raises ContentTooLongError; EngineIOError where the client hangs up in the middle, or sends a
-        second request beside the first.
+        for all of it. One that the browser sends again by itself, because the connection was cut under the first, is
+        answered and not handled again, where it is known to be the same. Raises ContentTooLongError; EngineIOError
+        where the client hangs up in the middle, or sends a second request beside the first.
         """
         request = cast("web.Request", environ["aiohttp.request"])
         if self.post_under_way is not None and not is_gone(self.post_under_way):
@@ -242,6 +247,9 @@ class EngineSocket(AsyncSocket):
             packets = body.split(b"\x1e", PACKETS_PER_POST)
             if len(packets) > PACKETS_PER_POST:
                 raise ContentTooLongError
+            if self._is_repeated(body, packets):
+                self.charge(len(body))
+                return
             for number, data in enumerate(packets, 1):
                 if self.closed:
                     return
@@ -256,6 +264,15 @@ class EngineSocket(AsyncSocket):
         finally:
             if self.post_under_way is request:
                 self.post_under_way = None
+
+    def _is_repeated(self, body: bytes, packets: list[bytes]) -> bool:
+        """Whether a POST is the one before once more: the same bytes, and among them an event with the id of an
+        acknowledgement, which a client uses once in a session. Nothing comes between the two: a client sends its next
+        POST when the one before is answered.
+        """
+        found = hashlib.blake2b(body, digest_size=16).digest()
+        last, self._last_post = self._last_post, found
+        return found == last and any(asks_for_ack(packet) for packet in packets)
 
     async def _read(self, content: StreamReader) -> bytes:
         """The body of a request, to its end, whether or not it says how long it is (RFC 9112 §6)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from neuron_meet.errors import ROOM_NOT_FOUND, Refused
@@ -44,7 +44,7 @@ class Reading:
             if attended.is_host:
                 return await query(Reader())
             standing = await self._live.standing(attended.code, user_id)
-            if standing.removed or _lasts(attended.removed_until):
+            if standing.removed or self._lasts(attended.removed_until):
                 raise Refused(ROOM_NOT_FOUND)
             if not standing.inside:
                 if attended.left_at is None:  # no row, no right: never as if that were no limit
@@ -54,6 +54,5 @@ class Reading:
             if (await self._live.standing(attended.code, user_id)).inside:
                 return found
 
-
-def _lasts(until: datetime | None) -> bool:
-    return until is not None and until > datetime.now(UTC)
+    def _lasts(self, until: datetime | None) -> bool:
+        return until is not None and until > self._attendance.now()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
 import structlog
@@ -142,7 +141,7 @@ class RoomService:
         """
         code = await self._code_for_host(room_id, caller_id, ONLY_HOST_END)
         async with self._live.changing(code):
-            room = _found(await self._rooms.end(room_id, datetime.now(UTC)))
+            room = _found(await self._rooms.end(room_id, self._attendance.now()))
             await self._live.ended(room, ENDED_BY_HOST)
         self._audit.record("end-room", actor=caller_id, room=code)
         return room

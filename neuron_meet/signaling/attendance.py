@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -25,7 +26,14 @@ LARGEST_GROUP = 1000
 class Attendance:
     """Opens rows at once and closes them in the background, in groups, until the database has taken them."""
 
-    def __init__(self, participants: Participants, instance: str) -> None:
+    def __init__(
+        self,
+        participants: Participants,
+        instance: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`now` is the clock of the rows."""
+        self._now = now
         self._participants = participants
         self._instance = instance
         self._closing: dict[str, datetime] = {}
@@ -74,7 +82,7 @@ class Attendance:
 
     def close(self, record_id: str, left_at: datetime | None = None) -> None:
         """Close a row, now or as soon as the database is there. Never fails, never waits."""
-        self._closing.setdefault(record_id, left_at or datetime.now(UTC))
+        self._closing.setdefault(record_id, left_at or self._now())
         self._touched.add(record_id)
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write(), name="attendance")

@@ -23,3 +23,9 @@ class Caller:
     gone: bool = False
     buckets: dict[str, Bucket] = field(default_factory=dict[str, Bucket])
     """How much of each class of events it may still send (signaling/limits.py)."""
+
+    @property
+    def session(self) -> str:
+        """What stays the same for a guest who comes back: a recovery, here or at another node, gives the socket its id
+        again, and no other socket ever gets it."""
+        return self.sid

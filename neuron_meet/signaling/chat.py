@@ -29,8 +29,8 @@ from neuron_meet.signaling.membership import present
 from neuron_meet.signaling.presence.participant import Participant
 from neuron_meet.signaling.presence.room import LiveRoom
 from neuron_meet.store.errors import StoreError
-from neuron_meet.store.ids import new_id
-from neuron_meet.store.messages import NewMessage
+from neuron_meet.store.ids import message_id, new_id
+from neuron_meet.store.messages import NewMessage, Said
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 async def send_message(signaling: Signaling, caller: Caller, request: SendChatMessage) -> Outcome:
     """Store a message, then show it to everybody in the room, the sender included.
 
+    One that the sender has sent before, as its `client_id` says, is only acknowledged, as it was stored then.
     Raises Refused; `Failed to send message` where it could not be stored, and then nobody has seen it.
     """
     sender, live = present(signaling, caller, request.room_id)
@@ -46,20 +47,22 @@ async def send_message(signaling: Signaling, caller: Caller, request: SendChatMe
     # Held: joins under way must find it in the live room's recent messages.
     async with signaling.presence.hold(live.code), signaling.presence.speaking(live):
         message = NewMessage(
-            id=new_id(),
+            id=_id(caller, sender, request.client_id),
             room_id=sender.room_id,
             user_id=sender.user_id,
             sender_name=sender.display_name,
             content=content,
-            created_at=live.message_moment(signaling.now()),
         )
         try:
-            await signaling.journal.append(message)
+            said = await signaling.journal.append(message)
         except StoreError as error:
             seldom(log.warning, "chat message not stored", by={"error": type(error).__name__})
             raise Refused(errors.SEND_FAILED) from error
-        replayed, shown = _replayed(sender, message), _live(sender, message)
+        replayed = _replayed(sender, said)
         acknowledged = _acknowledged(sender, replayed)
+        if said.repeated:
+            return Outcome(ack=ChatAck(message=acknowledged))
+        shown = _live(sender, said)
 
         def step(room: LiveRoom) -> Outcome:
             room.say(replayed)
@@ -93,6 +96,14 @@ def typing_expired(signaling: Signaling, sid: str) -> None:
         signaling.deliver([ToRoom(sender.room_code, _typing(sender, is_typing=False), skip=sid)])
 
 
+def _id(caller: Caller, sender: Participant, client_id: str | None) -> str:
+    """The id of a message: of one that its sender may repeat the same each time, so that the primary key knows it."""
+    if client_id is None:
+        return new_id()
+    identity = f"guest {caller.session}" if sender.user_id is None else f"account {sender.user_id}"
+    return message_id(sender.room_id, identity, client_id)
+
+
 def _content(text: str | None, max_length: int) -> str:
     # PostgreSQL's text has no NUL; nobody means to send one.
     content = (text or "").replace("\x00", "").strip()
@@ -107,8 +118,8 @@ def _typing(sender: Participant, *, is_typing: bool) -> UserTyping:
     return UserTyping(socket_id=sender.sid, display_name=sender.display_name, is_typing=is_typing)
 
 
-def _live(sender: Participant, message: NewMessage) -> ChatMessage:
-    author = None
+def _live(sender: Participant, said: Said) -> ChatMessage:
+    message, author = said.message, None
     if sender.user_id is not None:
         author = ChatAuthor(
             id=sender.user_id,
@@ -121,7 +132,7 @@ def _live(sender: Participant, message: NewMessage) -> ChatMessage:
         sender_name=message.sender_name,
         content=message.content,
         type="TEXT",
-        timestamp=timestamp(message.created_at),
+        timestamp=timestamp(said.created_at),
         user=author,
     )
 
@@ -141,8 +152,8 @@ def _acknowledged(sender: Participant, message: HistoryMessage) -> SentMessage:
     )
 
 
-def _replayed(sender: Participant, message: NewMessage) -> HistoryMessage:
-    author = None
+def _replayed(sender: Participant, said: Said) -> HistoryMessage:
+    message, author = said.message, None
     if sender.user_id is not None:
         author = HistoryAuthor(
             id=sender.user_id, name=sender.account_name or "", display_name=sender.account_display_name
@@ -153,6 +164,6 @@ def _replayed(sender: Participant, message: NewMessage) -> HistoryMessage:
         sender_name=message.sender_name,
         content=message.content,
         type="TEXT",
-        timestamp=timestamp(message.created_at),
+        timestamp=timestamp(said.created_at),
         user=author,
     )

@@ -11,6 +11,7 @@ from neuron_meet.signaling.context import Signaling
 from neuron_meet.signaling.departure import depart
 from neuron_meet.signaling.effects import Enter, Outcome, RoomEffect, ToRoom, ToSocket
 from neuron_meet.signaling.events import (
+    FEATURES,
     ForceDisconnect,
     ForceMute,
     HistoryMessage,
@@ -43,6 +44,7 @@ def welcome(
         participants=[other.listed() for other in others],
         messages=room.replay(stored),
         settings=_settings_view(rules),
+        features=FEATURES,
         waiting=[waiter.view() for waiter in room.waiting.values()] if participant.is_host else UNSET,
         ice_servers=signaling.ice.for_member(participant.user_id or participant.sid) or UNSET,
     )

@@ -40,6 +40,10 @@ class Attendance:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def now(self) -> datetime:
+        """This moment by the database's clock, which is that of the rows."""
+        return self._database.clock.now()
+
     async def attended(self, room_id: str, user_id: str) -> Attended | None:
         """What is known of the account and the room, in one query. None where it neither hosts nor attended it."""
         if not is_storable(room_id):

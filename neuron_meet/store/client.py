@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from neuron_meet.store.clock import DatabaseClock
 from neuron_meet.store.engine.address import DatabaseAddress
 from neuron_meet.store.engine.calls import Calls
 from neuron_meet.store.engine.plan_engine import PlanEngine
 from neuron_meet.store.engine.pool import Pool, is_served
-from neuron_meet.store.engine.prisma import connected_client, rehearsing_client, transaction
+from neuron_meet.store.engine.prisma import connected_client, fetch, rehearsing_client, transaction
 from neuron_meet.store.engine.process import Launch
 from neuron_meet.store.engine.ready_plans import ReadyPlans
 from neuron_meet.store.engine.supervisor import EngineSupervisor
@@ -49,6 +53,8 @@ _ADVICE = {
 }
 IDLE_SECONDS = 60.0
 """A server's host is kept so long after its last call: it costs 75 MB, and 0.3 s of CPU to start again."""
+_LOOK = """SELECT current_setting('transaction_read_only') AS read_only,
+to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS') || 'Z' AS now"""
 _MISSING_COLUMN = "P2022"
 _SHARED_FROM = 4
 
@@ -171,12 +177,30 @@ class Database:
         prisma, engine, supervisor = self.prisma, self._engine, self._supervisor
         takes_writes = True
         if supervisor is not None and not supervisor.at_rest:
-            [state] = await prisma.query_raw("SELECT current_setting('transaction_read_only') AS read_only")
-            takes_writes = state["read_only"] == "off"
+            takes_writes = await self._look(prisma)
         if engine is not None:
             takes_writes = await engine.ping() and takes_writes
         if not takes_writes:
             raise EngineUnavailable("The database is read-only.", _READ_ONLY)
+
+    async def _look(self, prisma: Prisma) -> bool:
+        """A round trip through the host: whether the database takes writes. Its clock is learnt from it."""
+        before = time.monotonic()
+        [state] = await prisma.query_raw(_LOOK)
+        self.clock.learn(datetime.fromisoformat(state["now"]), before, time.monotonic())
+        return state["read_only"] == "off"
+
+    @property
+    def clock(self) -> DatabaseClock:
+        """The database's clock, looked at by each ping."""
+        return self._engine.clock if self._engine else DatabaseClock()
+
+    async def fetch(self, statement: str, *values: str, model: str) -> list[dict[str, Any]]:
+        """Rows of one statement of SQL for which Prisma has no word; its values and columns are texts.
+
+        `model` is what it is counted for. Raises StoreError.
+        """
+        return await fetch(self.prisma, model, statement, *values)
 
     def transaction(self, statement: str, *values: str) -> AbstractAsyncContextManager[Prisma]:
         """A transaction of Prisma's queries that begins with a statement of SQL, such as a lock.
@@ -230,7 +254,7 @@ class Database:
         try:
             async with asyncio.timeout(seconds):
                 if not (supervisor.at_rest and await engine.reaches()):
-                    await self.prisma.query_raw("SELECT 1")
+                    await self._look(self.prisma)
                     await engine.open()
                 await look_at_each_table(self.prisma)
         except EngineUnavailable as error:

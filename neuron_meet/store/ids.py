@@ -5,6 +5,7 @@ They have the length and alphabet of Prisma's cuids (25 characters, base 36) and
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -14,7 +15,11 @@ PARTICIPANT_PREFIX = "n"
 
 
 def _random(length: int) -> str:
-    number = int.from_bytes(secrets.token_bytes(length), "big")
+    return _letters(secrets.token_bytes(length), length)
+
+
+def _letters(data: bytes, length: int) -> str:
+    number = int.from_bytes(data, "big")
     letters: list[str] = []
     for _ in range(length):
         number, digit = divmod(number, 36)
@@ -25,6 +30,15 @@ def _random(length: int) -> str:
 def new_id() -> str:
     """A new id: `c` and 24 random characters (about 124 bits)."""
     return "c" + _random(24)
+
+
+def message_id(room_id: str, identity: str, client_id: str) -> str:
+    """The id of the message that a sender calls `client_id`, each time the same: `c` and 24 characters of a SHA-256.
+
+    `identity` is the sender's, and no other sender's.
+    """
+    named = "\0".join((room_id, identity, client_id))  # the first two have no NUL
+    return "c" + _letters(hashlib.sha256(named.encode()).digest(), 24)
 
 
 def new_instance() -> str:

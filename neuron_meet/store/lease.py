@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -58,7 +58,9 @@ class Lease:
             await self._take(first=True)
             self._keeper = asyncio.create_task(self._keep(), name="lease")
             if alone:
-                closed = await self.close_rows_of_the_dead(datetime.now(UTC))
+                closed = await self.close_rows_of_the_dead(
+                    await self._connection.fetchval("SELECT clock_timestamp()")
+                )
         except DIRECT_ERRORS as error:
             raise DatabaseUnreachable(
                 f"No direct connection to the database {self._address} ({type(error).__name__}). Check DIRECT_URL, or "

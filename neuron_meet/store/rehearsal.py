@@ -13,8 +13,7 @@ from neuron_meet.store.client import Database
 from neuron_meet.store.engine.prisma import Rehearsed
 from neuron_meet.store.entrance import Entrance
 from neuron_meet.store.errors import StoreError
-from neuron_meet.store.ids import new_id
-from neuron_meet.store.messages import Messages, NewMessage
+from neuron_meet.store.messages import Messages
 from neuron_meet.store.models import Message, MessageType
 from neuron_meet.store.participants import Participants
 from neuron_meet.store.removals import StoredRemovals
@@ -53,11 +52,11 @@ async def _ask(queries: Iterator[Awaitable[object]]) -> None:
 def _frequent(database: Database, newest_messages: int) -> Iterator[Awaitable[object]]:
     now = datetime.now(UTC)
     participants = Participants(database)
-    yield Entrance(database).room("a-code", newest_messages=newest_messages)
+    yield from Entrance(database).queries("a-code", newest_messages, now)
+    yield Messages(database).find("a message")
     yield Users(database).find("an account")
     yield participants.close(["a row"], now)
     for user_id in ("an account", None):
-        yield Messages(database).append([NewMessage(new_id(), "a room", user_id, "Ada", "text", now)])
         yield participants.open(
             record_id="a row",
             room_id="a room",

@@ -20,6 +20,9 @@ const REJOIN_MS = 3_000;
 const UNAVAILABLE = "Service temporarily unavailable";
 const TYPING_RENEWAL_MS = 2_000; // the server ends an indicator 3 s after the last typing-start
 
+/** Not crypto.randomUUID, which browsers have on secure pages only. */
+const randomId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 export class Meeting extends EventTarget {
   /** connecting → joining → (waiting →) joined; reconnecting in between; over at the end, with a reason. */
   status = "connecting";
@@ -38,6 +41,7 @@ export class Meeting extends EventTarget {
   #roomCode;
   #peers = new Peers();
   #typedAt = 0;
+  #unsaid = null; // the message that is not acknowledged yet
   #comeBackInMs = 1_000;
   #untold = new Map(); // what changed while we were away, told when we are back
 
@@ -72,9 +76,14 @@ export class Meeting extends EventTarget {
   startScreenShare = () => this.#announce("start-screen-share", {}, { isScreenSharing: true });
   stopScreenShare = () => this.#announce("stop-screen-share", {}, { isScreenSharing: false });
   raiseHand = (raised) => this.#announce("toggle-hand-raise", { raised }, { isHandRaised: raised });
+  // Said again after a failure, the same words are the same message: the answer may have been lost, not the message.
   say = async (content) => {
     this.#typedAt = 0; // a message ends the typing indicator
-    return this.#ask("chat-message", { content });
+    if (this.#unsaid?.content !== content) this.#unsaid = { content, clientId: randomId() };
+    const said = this.#unsaid;
+    const ack = await this.#ask("chat-message", said);
+    if (this.#unsaid === said) this.#unsaid = null;
+    return ack;
   };
   // -- what the host does
   mute = (targetId) => this.#ask("mute-participant", { targetId });

@@ -6,6 +6,7 @@ import re
 import resource
 import socket
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import asyncpg
 
 from neuron_meet.doctor import Finding, examine
 from neuron_meet.settings import Settings
+from neuron_meet.store.client import Database
 from tests.ops.collector import collecting
 from tests.process.program import Program
+from tests.store.seeds import a_message, a_room, a_row
 
 FINE = {
     "JWT_SECRET",
@@ -22,6 +25,7 @@ FINE = {
     "clock",
     "connections",
     "migrations",
+    "messages",
     "query engine",
     "port",
     "open files",
@@ -73,6 +77,21 @@ async def test_a_database_that_lacks_the_tables(empty_database_url: str) -> None
     assert problems.keys() == {"migrations", "query engine"}
     assert problems["migrations"].startswith("Migrations are missing: `neuron-meet db deploy`")
     assert problems["query engine"].endswith("Run: neuron-meet db deploy")
+
+
+async def test_messages_that_are_ahead_of_the_clock(database_url: str) -> None:
+    database = Database(database_url)
+    await database.start()
+    try:
+        room = await a_room(database.prisma)
+        for seconds in (-5, 30, 3600, 7200):
+            moment = datetime.now(UTC) + timedelta(seconds=seconds)
+            await a_row(database.prisma, a_message(room.id, "text"), moment)
+    finally:
+        await database.stop()
+    problems = failed(await found(database_url=database_url))
+    assert problems.keys() == {"messages"}
+    assert problems["messages"].startswith("2 messages in 1 room(s) are more than 60 s ahead")
 
 
 async def test_a_standby_and_too_few_connections(database_url: str) -> None:

@@ -38,18 +38,24 @@ async def a_room(prisma: Prisma, host: User | None = None, *, settings: bool = T
     )
 
 
-def a_message(
-    room_id: str, content: str, *, at: datetime = NOON, user_id: str | None = None, message_id: str = ""
-) -> NewMessage:
+def a_message(room_id: str, content: str, *, user_id: str | None = None, message_id: str = "") -> NewMessage:
     """A message to be stored."""
-    return NewMessage(
-        id=message_id or new_id(),
-        room_id=room_id,
-        user_id=user_id,
-        sender_name="Ada",
-        content=content,
-        created_at=at,
+    return NewMessage(message_id or new_id(), room_id, user_id, "Ada", content)
+
+
+async def a_row(prisma: Prisma, message: NewMessage, at: datetime = NOON) -> NewMessage:
+    """A message that was stored at some moment: by the former server, another clock, an import."""
+    await prisma.message.create(
+        {
+            "id": message.id,
+            "roomId": message.room_id,
+            "userId": message.user_id,
+            "senderName": message.sender_name,
+            "content": message.content,
+            "createdAt": at,
+        }
     )
+    return message
 
 
 @asynccontextmanager

@@ -25,12 +25,11 @@ from neuron_meet.store.compiling import compiled_now
 from neuron_meet.store.engine.ready_plans import ReadyPlans
 from neuron_meet.store.errors import DatabaseUnreachable, EngineUnavailable, StoreError
 from neuron_meet.store.generated.client import PACKAGED_SCHEMA_PATH
-from neuron_meet.store.ids import new_id
-from neuron_meet.store.messages import Messages, NewMessage
+from neuron_meet.store.messages import Messages
 from neuron_meet.store.node import NodeMissing
 from neuron_meet.store.users import Users
 from tests.store.password_server import PasswordServer, free_port
-from tests.store.seeds import NOON, a_room, a_user
+from tests.store.seeds import a_message, a_room, a_user
 
 IDLE = 0.2
 LONG = 60.0
@@ -125,8 +124,7 @@ async def test_pages_of_messages_of_any_length_start_no_host(
     resting: Database, own_database: Database
 ) -> None:
     room = await a_room(own_database.prisma, await a_user(own_database.prisma))
-    moments = [NOON + timedelta(seconds=n) for n in range(12)]
-    written = [NewMessage(new_id(), room.id, None, "Ada", "text", moment) for moment in moments]
+    written = [a_message(room.id, "text") for _ in range(12)]
     await Messages(own_database).append(written)
     ids = [message.id for message in written]
     attendance = Attendance(resting)

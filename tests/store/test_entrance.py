@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from neuron_meet.signaling.events import HistoryMessage
 from neuron_meet.signaling.history import replayed
 from neuron_meet.store.client import Database
 from neuron_meet.store.entrance import Entrance
-from neuron_meet.store.messages import Messages
-from tests.store.seeds import NOON, a_message, a_room, a_user
+from tests.store.seeds import NOON, a_message, a_room, a_row, a_user
 
 
 async def test_an_unknown_code(database: Database) -> None:
@@ -32,14 +34,10 @@ async def test_the_newest_fifty_of_sixty_in_order(database: Database) -> None:
         await a_room(database.prisma),
         await a_room(database.prisma),
     )
-    await Messages(database).append(
-        # Written in another order than said: the time decides.
-        [
-            a_message(room.id, str(n), at=NOON + timedelta(seconds=n), user_id=ada.id if n % 2 else None)
-            for n in [*range(30, 60), *range(30)]
-        ]
-    )
-    await Messages(database).append([a_message(other.id, "elsewhere", at=NOON + timedelta(days=1))])
+    for n in [*range(30, 60), *range(30)]:  # written in another order than said: the time decides
+        message = a_message(room.id, str(n), user_id=ada.id if n % 2 else None)
+        await a_row(database.prisma, message, NOON + timedelta(seconds=n))
+    await a_row(database.prisma, a_message(other.id, "elsewhere"), NOON + timedelta(days=1))
     found = await Entrance(database).room(room.code, newest_messages=50)
     assert found is not None
     history = replayed(found.messages, {})
@@ -60,12 +58,13 @@ async def test_what_is_known_is_taken_unless_its_row_says_otherwise(database: Da
     room = await a_room(prisma)
     authors = (ada, bob, None)
     written = [
-        a_message(
-            room.id, str(n), at=NOON + timedelta(seconds=n), user_id=authors[n % 3] and authors[n % 3].id
+        await a_row(
+            prisma,
+            a_message(room.id, str(n), user_id=authors[n % 3] and authors[n % 3].id),
+            NOON + timedelta(seconds=n),
         )
         for n in range(6)
     ]
-    await Messages(database).append(written)
 
     async def replay(known: dict[str, HistoryMessage]) -> list[HistoryMessage]:
         found = await Entrance(database).room(room.code, newest_messages=5)
@@ -77,7 +76,7 @@ async def test_what_is_known_is_taken_unless_its_row_says_otherwise(database: Da
     await prisma.user.update(where={"id": ada.id}, data={"displayName": "Countess"})
     await prisma.user.delete(where={"id": bob.id})
     await prisma.message.update(where={"id": written[5].id}, data={"content": "edited"})
-    await Messages(database).append([a_message(room.id, "new", at=NOON + timedelta(minutes=1))])
+    await a_row(prisma, a_message(room.id, "new"), NOON + timedelta(minutes=1))
 
     then = await replay(known)
 
@@ -97,9 +96,8 @@ async def test_what_is_known_is_taken_unless_its_row_says_otherwise(database: Da
 async def test_equal_times_are_told_apart_by_id(database: Database) -> None:
     room = await a_room(database.prisma)
     ids = [f"m{n:02d}" for n in range(60)]
-    await Messages(database).append(
-        [a_message(room.id, message_id, message_id=message_id) for message_id in reversed(ids)]
-    )
+    for message_id in reversed(ids):
+        await a_row(database.prisma, a_message(room.id, message_id, message_id=message_id))
     found = await Entrance(database).room(room.code, newest_messages=50)
     assert found is not None
     assert [message.id for message in replayed(found.messages, {})] == ids[10:]
@@ -126,3 +124,20 @@ async def test_former_rows_without_a_senders_name_are_named_by_their_account(dat
         ("Bob", "TEXT"),
         (None, "SYSTEM"),
     ]
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-3), timedelta(seconds=3)])
+async def test_messages_too_far_ahead_of_the_databases_clock_are_left_out(
+    database: Database, off: timedelta
+) -> None:
+    """Also where this process thinks that the clock says something else: it looks before it leaves any out."""
+    room, now = await a_room(database.prisma), datetime.now(UTC)
+    for text, ahead in (("past", -10), ("now", 0), ("near", 30), ("far", 90), ("further", 9000)):
+        await a_row(database.prisma, a_message(room.id, text), now + timedelta(seconds=ahead))
+    for newest, expected in ((50, ["near", "now", "past"]), (2, ["near", "now"])):
+        moment = time.monotonic()
+        database.clock.learn(now + off, moment, moment)
+        found = await Entrance(database).room(room.code, newest_messages=newest)
+        assert found is not None
+        assert [message["content"] for message in found.messages] == expected
+    await database.ping()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 
 import pytest
 
 from neuron_meet.chat.journal import LARGEST_GROUP, Journal
 from neuron_meet.store.client import Database
 from neuron_meet.store.errors import EngineUnavailable, ForeignKeyViolationError
-from neuron_meet.store.messages import Messages, NewMessage
-from tests.store.seeds import NOON, a_message, a_room, a_user, all_statements_done, nobody_writes
-
-MILLISECOND = timedelta(milliseconds=1)
+from neuron_meet.store.messages import Messages, NewMessage, Said
+from tests.store.seeds import a_message, a_room, a_user, all_statements_done, nobody_writes
 
 
 @pytest.fixture
@@ -31,10 +29,10 @@ class Watched(Messages):
         self.groups: list[list[str]] = []
         self.busy = asyncio.Event()
 
-    async def append(self, messages: Sequence[NewMessage]) -> None:
+    async def append(self, messages: Sequence[NewMessage]) -> list[datetime | None]:
         self.groups.append([message.content for message in messages])
         self.busy.set()
-        await super().append(messages)
+        return await super().append(messages)
 
 
 async def stored(database: Database) -> list[str]:
@@ -47,7 +45,7 @@ async def test_callers_come_back_in_order_and_rows_are_there_by_then(database: D
     back: list[str] = []
 
     async def say(n: int) -> None:
-        message = a_message(room.id, str(n), at=NOON + MILLISECOND * n)
+        message = a_message(room.id, str(n))
         await journal.append(message)
         back.append(message.content)
         if n % 40 == 0:
@@ -67,11 +65,11 @@ async def test_a_busy_journal_writes_all_that_came_meanwhile_at_once(
         callers.create_task(journal.append(a_message(room.id, "first")))
         await watched.busy.wait()
         for n in range(LARGEST_GROUP + 6):
-            callers.create_task(journal.append(a_message(room.id, str(n), at=NOON + MILLISECOND * (n + 1))))
+            callers.create_task(journal.append(a_message(room.id, str(n))))
         await asyncio.sleep(0)  # a turn of the loop: all of them have begun
     assert [len(group) for group in watched.groups] == [1, LARGEST_GROUP, 6]
     assert [text for group in watched.groups for text in group] == await stored(database)
-    await journal.append(a_message(room.id, "last", at=NOON + timedelta(seconds=1)))
+    await journal.append(a_message(room.id, "last"))
     assert watched.groups[-1] == ["last"]
 
 
@@ -82,7 +80,7 @@ async def test_one_bad_message_takes_no_other_along(database: Database, database
         first = asyncio.create_task(journal.append(a_message(room.id, "first")))
         await watched.busy.wait()
         rest = [
-            asyncio.create_task(journal.append(a_message(room_id, text, at=NOON + MILLISECOND * (n + 1))))
+            asyncio.create_task(journal.append(a_message(room_id, text)))
             for n, (room_id, text) in enumerate(
                 [(room.id, "second"), ("deleted meanwhile", "bad"), (room.id, "third")]
             )
@@ -90,7 +88,7 @@ async def test_one_bad_message_takes_no_other_along(database: Database, database
         await asyncio.sleep(0)
     await first
     outcomes = await asyncio.gather(*rest, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [type(None), ForeignKeyViolationError, type(None)]
+    assert [type(outcome) for outcome in outcomes] == [Said, ForeignKeyViolationError, Said]
     assert await stored(database) == ["first", "second", "third"]
 
 
@@ -133,7 +131,7 @@ async def test_what_nobody_was_told_of_is_not_stored_later(database: Database, d
         with pytest.raises(EngineUnavailable):
             await journal.append(a_message(room.id, "refused"))
     await all_statements_done(database_url)
-    await journal.append(a_message(room.id, "sent", at=NOON + MILLISECOND))
+    await journal.append(a_message(room.id, "sent"))
     assert await stored(database) == ["sent"]
 
 
@@ -143,8 +141,8 @@ async def test_a_caller_who_goes_away_disturbs_nobody(database: Database, databa
     async with nobody_writes(database_url, "Message"):
         first = asyncio.create_task(journal.append(a_message(room.id, "first")))
         await watched.busy.wait()
-        second = asyncio.create_task(journal.append(a_message(room.id, "second", at=NOON + MILLISECOND)))
-        third = asyncio.create_task(journal.append(a_message(room.id, "third", at=NOON + 2 * MILLISECOND)))
+        second = asyncio.create_task(journal.append(a_message(room.id, "second")))
+        third = asyncio.create_task(journal.append(a_message(room.id, "third")))
         await asyncio.sleep(0)
         first.cancel()
         second.cancel()
@@ -160,7 +158,7 @@ async def test_drain_waits_for_what_is_under_way(database: Database, database_ur
     async with nobody_writes(database_url, "Message"):
         sent = [asyncio.create_task(journal.append(a_message(room.id, "one")))]
         await watched.busy.wait()
-        sent.append(asyncio.create_task(journal.append(a_message(room.id, "two", at=NOON + MILLISECOND))))
+        sent.append(asyncio.create_task(journal.append(a_message(room.id, "two"))))
         await asyncio.sleep(0)
         drained = asyncio.create_task(journal.drain())
         done, _ = await asyncio.wait([drained], timeout=0.05)
@@ -178,9 +176,7 @@ async def test_twenty_senders_each_in_their_own_order(database: Database) -> Non
         nonlocal sent
         for n in range(10):
             sent += 1
-            await journal.append(
-                a_message(room.id, f"{name} {n}", at=NOON + MILLISECOND * sent, user_id=ada.id)
-            )
+            await journal.append(a_message(room.id, f"{name} {n}", user_id=ada.id))
 
     await asyncio.gather(*(sender(str(n)) for n in range(20)))
     texts = await stored(database)

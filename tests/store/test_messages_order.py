@@ -15,7 +15,9 @@ from tests.store.seeds import nobody_writes
 
 @pytest.fixture
 async def server(database_url: str) -> AsyncIterator[Server]:
-    settings = Settings(_env_file=None, node_env="test", port=0, jwt_secret="a-secret-of-these-tests-with-32-bytes")  # type: ignore[call-arg]
+    settings = Settings(
+        _env_file=None, node_env="test", port=0, jwt_secret="a-secret-of-these-tests-with-32-bytes"
+    )  # type: ignore[call-arg]
     async with running(settings, database_url) as server:
         yield server
 

@@ -26,9 +26,10 @@ socket.on("room-joined", (room: RoomJoined) => {
 });
 socket.on("chat-message", ({ senderName, content, user }) => console.log(senderName, content, user?.name));
 socket.emit("join-room", { roomCode: "abc-def-ghi", displayName: "Ada" }, (reply) => {
-  if (reply.success) console.log(reply.roomId, reply.iceServers?.length);
+  if (reply.success) console.log(reply.roomId, reply.iceServers?.length, reply.features.includes("chat-ids"));
   else console.log(reply.error);
 });
+socket.emit("chat-message", { roomId: "r", content: "hi", clientId: "1" }, (reply) => console.log(reply.success));
 """
 
 WRONG = """

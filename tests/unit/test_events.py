@@ -23,7 +23,7 @@ SENT: dict[str, dict[str, Any]] = {
     "start-screen-share": {"roomId": "r"},
     "stop-screen-share": {"roomId": "r"},
     "toggle-hand-raise": {"roomId": "r", "raised": True},
-    "chat-message": {"roomId": "r", "content": "hello"},
+    "chat-message": {"roomId": "r", "content": "hello", "clientId": "1"},
     "typing-start": {"roomId": "r"},
     "typing-stop": {"roomId": "r"},
     "mute-participant": {"roomId": "r", "targetId": "t"},
@@ -33,7 +33,7 @@ SENT: dict[str, dict[str, Any]] = {
 
 # Each event that a client reads, with all of its fields.
 READ: dict[str, set[str]] = {
-    "room-joined": {"roomId", "roomCode", "isHost", "participants", "messages", "settings"},
+    "room-joined": {"roomId", "roomCode", "isHost", "participants", "messages", "settings", "features"},
     "join-error": {"code", "message"},
     "user-joined": {"participant"},
     "user-left": {"socketId", "userId"},

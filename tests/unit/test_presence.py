@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from hypothesis import settings
 
@@ -112,13 +111,3 @@ def test_a_step_on_a_fork_leaves_the_room_alone_and_says_what_it_changed() -> No
     assert presence.participant("a") is None
     assert fork.touched is not None
     assert (fork.touched.members, fork.touched.reserved) == ({"a"}, {"row of a", "row of b"})
-
-
-def test_moments_of_messages_in_one_room_never_repeat_and_follow_the_clock() -> None:
-    room = a_presence().hold(CODES[0]).room
-    noon = datetime(2026, 1, 1, 12, microsecond=123_999, tzinfo=UTC)
-    moments = [room.message_moment(noon) for _ in range(3)]
-    assert [moment.microsecond for moment in moments] == [123_000, 124_000, 125_000]
-    earlier = room.message_moment(noon.replace(hour=11))  # a clock that was set back
-    assert earlier > moments[-1]
-    assert room.message_moment(noon.replace(hour=13)) == noon.replace(hour=13, microsecond=123_000)

@@ -19,6 +19,7 @@ from neuron_meet.rooms.routes import SettingsChange
 from neuron_meet.settings import Settings
 from neuron_meet.signaling.commands import commands
 from neuron_meet.signaling.events import (
+    FEATURES,
     HistoryAuthor,
     HistoryMessage,
     ListedParticipant,
@@ -104,7 +105,7 @@ async def test_what_was_said_meanwhile_counts_too() -> None:
 
 
 def test_the_event_and_the_acknowledgement_say_the_same() -> None:
-    joined = RoomJoined("r", "abc-def-ghi", False, [], [message(1, "ü\n")], None)
+    joined = RoomJoined("r", "abc-def-ghi", False, [], [message(1, "ü\n")], None, FEATURES)
     event, ack = event_and_ack(joined)
     assert event.event == "room-joined"
     assert event.body == msgspec.json.encode(joined)
@@ -138,7 +139,7 @@ def test_no_answer_of_the_servers_is_taken_for_a_slow_reader() -> None:
     messages = newest_that_fit([message(number, "\x01" * 5_000, name) for number in range(REPLAYED_MESSAGES)])
     waiting = [WaitingView("s" * 20, name, "u" * 30) for _ in range(MAX_WAITING)]
     servers = [IceServer(urls=["turn:turn.example.org"] * 10, username="x" * 100, credential="x" * 100)]
-    joined = RoomJoined("r" * 30, "abc-def-ghi", True, people, messages, None, waiting, servers)
+    joined = RoomJoined("r" * 30, "abc-def-ghi", True, people, messages, None, FEATURES, waiting, servers)
     event, ack = event_and_ack(joined)
     answer = len(event.body) + len(msgspec.json.encode(ack))
     assert answer > 1_000_000

@@ -75,9 +75,12 @@ class Client:
         """Close the transport without a word: `socket.io.engine.close()`, a browser's bare `ws.close()`."""
         self._driver.tell(op="drop", socket=self._number)
 
-    async def reconnect(self, auth: dict[str, Any] | None = None) -> bool:
-        """Connect a closed socket once more, with another `auth` if given. Whether its state was recovered."""
-        self._driver.tell(op="connect", socket=self._number, auth=auth)
+    async def reconnect(self, auth: dict[str, Any] | None = None, url: str | None = None) -> bool:
+        """Connect a closed socket once more, with another `auth` or to another node if given.
+
+        Whether its state was recovered.
+        """
+        self._driver.tell(op="connect", socket=self._number, auth=auth, url=url)
         return await self.back()
 
     async def back(self) -> bool:

@@ -3,9 +3,10 @@
 // in:  {op: "open", socket, url, options (socket.io-client's; localAddress: where the connections come from;
 //      ca: the certificate of a server on this machine, whatever its name)}
 //      · {op: "emit", socket, event, args, ack?} · {op: "close" | "kill" | "drop", socket}
-//      {op: "connect", socket, auth?}: a closed socket once more
+//      {op: "connect", socket, auth?, url?}: a closed socket once more
 // out: {socket, event, args} for every event, {socket, ack, args} for every acknowledgement,
 //      {socket, event: "$connected" | "$refused" | "$disconnected" | "$upgraded", args}
+//      {socket, event: "$sent", args: [event]} for each try of a client with retries
 //
 // JSON has no bytes, no infinite number and no absent value: {"$bytes": base64}, {"$number": text} stand for them.
 import { Agent } from "node:http";
@@ -38,6 +39,7 @@ function open({ socket: number, url, options: { localAddress, ca, ...options } }
   socket.io.engine.on("upgrade", (transport) => tell({ socket: number, event: "$upgraded", args: [transport.name] }));
   socket.on("connect_error", (error) => tell({ socket: number, event: "$refused", args: [error.message] }));
   socket.on("disconnect", (reason) => tell({ socket: number, event: "$disconnected", args: [reason] }));
+  if (options.retries) socket.onAnyOutgoing((event) => tell({ socket: number, event: "$sent", args: [event] }));
   socket.onAny((event, ...args) => tell({ socket: number, event, args }));
 }
 
@@ -61,8 +63,9 @@ const commands = {
   drop({ socket }) {
     sockets.get(socket).io.engine.close();
   },
-  connect({ socket: number, auth }) {
+  connect({ socket: number, auth, url }) {
     const socket = sockets.get(number);
+    if (url) socket.io.uri = url;
     if (auth) socket.auth = auth;
     socket.connect();
   },

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from tests.wire.clients import Client
 from tests.wire.meeting import Meet, Person, Place, enter, joining, locked
@@ -179,3 +181,67 @@ async def test_no_message_is_lost_or_doubled_around_a_join(meet: Meet) -> None:
         assert got == sent[-len(got) :]
         assert len(got) >= min(len(sent), 50)
         await guest.ask("leave-room", {"roomId": place.id})
+
+
+# -- clocks
+async def clock(meet: Meet) -> datetime:
+    """PostgreSQL's clock."""
+    [row] = await meet.sql("SELECT clock_timestamp() AS now")
+    return row["now"].astimezone(UTC)
+
+
+async def ahead(meet: Meet, place: Place, number: int, by: timedelta) -> str:
+    """A row that is ahead of PostgreSQL's clock."""
+    now = (await clock(meet)).replace(tzinfo=None)
+    return await write(meet, place, number, after=now + by - START)
+
+
+async def test_rows_far_ahead_of_the_clock_hide_no_new_message(meet: Meet) -> None:
+    """An import, or a server whose clock was wrong. REST has them."""
+    place = await meet.place()
+    host = await meet.join(place, place.host)
+    far = [await ahead(meet, place, n, timedelta(hours=1, seconds=n)) for n in range(60)]
+    said = [
+        (await host.ask("chat-message", {"roomId": place.id, "content": f"{n}"}))["message"] for n in (1, 2)
+    ]
+    assert await history(meet, place) == [replayed(message) for message in said]
+    status, rows = await meet.rest("GET", f"/api/rooms/{place.id}/messages", place.host)
+    assert (status, [row["id"] for row in rows]) == (200, [message["id"] for message in said] + far)
+
+
+async def test_what_is_said_comes_after_rows_a_little_ahead_of_the_clock(meet: Meet) -> None:
+    place = await meet.place()
+    host = await meet.join(place, place.host)
+    near = [await ahead(meet, place, n, timedelta(seconds=20 + n)) for n in range(10)]
+    said = [
+        (await host.ask("chat-message", {"roomId": place.id, "content": f"{n}"}))["message"]["id"]
+        for n in (1, 2)
+    ]
+    assert [message["id"] for message in await history(meet, place)] == near + said
+
+
+async def test_no_nodes_clock_orders_a_room(meet: Meet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes whose own clocks are hours apart: one order for all, and the moments are PostgreSQL's."""
+    place = await meet.place()
+    members = [await meet.join(place, name=f"M{n}") for n in range(3)]
+    for member in members:
+        await member.unread()
+    wrong = [timedelta(hours=5), timedelta(hours=-5), timedelta(days=400)]
+    for server, off in zip(meet.servers, wrong, strict=False):
+        monkeypatch.setattr(server.signaling, "now", lambda off=off: datetime.now(UTC) + off)
+        monkeypatch.setattr(server.database.clock, "now", lambda off=off: datetime.now(UTC) + off)
+    before = await clock(meet)
+    acks = [
+        await member.ask("chat-message", {"roomId": place.id, "content": f"{turn}"})
+        for turn in range(4)
+        for member in members
+    ]
+    after = await clock(meet)
+    said = [ack["message"] for ack in acks]
+    moments = [datetime.fromisoformat(message["timestamp"]) for message in said]
+    assert moments == sorted(set(moments))
+    assert before - timedelta(milliseconds=1) <= moments[0] <= moments[-1] <= after
+    for member in members:
+        shown = [payload["id"] for name, payload in await member.unread() if name == "chat-message"]
+        assert shown == [message["id"] for message in said]
+    assert await history(meet, place) == [replayed(message) for message in said]

@@ -37,6 +37,7 @@ def welcomed(place: Place, *participants: dict[str, Any], **more: Any) -> dict[s
         "participants": list(participants),
         "messages": [],
         "settings": SETTINGS,
+        "features": ["waiting-room", "chat-ids"],
         **more,
     }
 

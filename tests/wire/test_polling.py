@@ -140,6 +140,45 @@ async def test_a_poll_that_is_repeated_beside_itself_takes_its_place(meet: Meet)
         assert await one.exchange(b"") == (200, NOOP)
 
 
+async def test_a_post_that_is_repeated_is_handled_once(meet: Meet) -> None:
+    """Chromium sends a POST again by itself when the connection that it had kept alive is cut under it."""
+    place = await meet.place()
+    async with polling(meet) as session:
+        line = session.lines[0]
+        join = json.dumps(["join-room", {"roomCode": place.code, "displayName": "Gus"}])
+        say = json.dumps(["chat-message", {"roomId": place.id, "content": "once"}])
+        assert await line.exchange(session.post(f"420{join}".encode())) == (200, b"OK")
+        assert b"430[" in (await line.exchange(session.get))[1]
+        body = f"421{say}".encode()
+        cut, second, third = [await session.line() for _ in range(3)]
+        cut.writer.write(session.post(body))
+        packets = (await line.exchange(session.get))[1].split(b"\x1e")  # the first one has been handled
+        cut.writer.transport.abort()
+        for again in (second, third):
+            assert await again.exchange(session.post(body)) == (200, b"OK")
+        assert await line.exchange(session.post(ASK)) == (
+            200,
+            b"OK",
+        )  # everything before it has been handled then
+        while not any(packet.startswith(b"437[") for packet in packets):
+            packets += (await line.exchange(session.get))[1].split(b"\x1e")
+        kinds = [packet[:3] for packet in packets]
+        assert (kinds.count(b"42["), kinds.count(b"431")) == (1, 1), packets
+        rows = await meet.sql('SELECT content FROM "Message" WHERE "roomId" = $1', place.id)
+        assert rows == [{"content": "once"}]
+
+
+async def test_the_same_words_twice_are_no_repeated_post(meet: Meet) -> None:
+    """Another acknowledgement id, or none: front ends that ask for no answer say the same thing twice on purpose."""
+    async with polling(meet) as session:
+        line, packets = session.lines[0], list[bytes]()
+        for body in (b'428["no-such-event"]', ASK, b'42["typing-stop"]', b'42["typing-stop"]', ASK):
+            assert await line.exchange(session.post(body)) == (200, b"OK")
+        while packets.count(b"437") < 2:
+            packets += [packet[:3] for packet in (await line.exchange(session.get))[1].split(b"\x1e")]
+        assert packets.count(b"438") == 1
+
+
 async def test_a_second_poll_beside_one_that_waits_ends_the_session(js: Driver, shared_database: str) -> None:
     """Engine.IO, "Transports": the client comes back, and recovers what it missed."""
     async with meeting_on(shared_database, js, recovery_grace_seconds=15) as meet, polling(meet) as session:

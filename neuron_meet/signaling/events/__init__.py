@@ -42,6 +42,7 @@ from neuron_meet.signaling.events.replies import (
     event_and_ack,
 )
 from neuron_meet.signaling.events.server import (
+    FEATURES,
     SERVER_EVENTS,
     AnswerRelay,
     AuthError,
@@ -87,6 +88,7 @@ from neuron_meet.signaling.events.shapes import (
 
 __all__ = [
     "CLIENT_EVENTS",
+    "FEATURES",
     "OK",
     "SERVER_EVENTS",
     "Ack",

@@ -11,6 +11,9 @@ from neuron_meet.signaling.events.replies import ChatAck, Failure, RoomJoinedAck
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 """A room's or socket's id. The bound only keeps nonsense out of memory and logs."""
 
+ClientId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+"""What a client calls a message of its own."""
+
 
 class ClientPayload(Struct, rename="camel"):
     """Base of what a client sends."""
@@ -103,12 +106,16 @@ class ToggleHandRaise(ClientPayload):
 
 
 class SendChatMessage(ClientPayload):
-    """A chat message for everybody in the room, the sender included."""
+    """A chat message for everybody in the room, the sender included.
+
+    With a `clientId`, which its sender gives to no other one, it is stored and shown once, however often it is sent.
+    """
 
     event = "chat-message"
     replies = (ChatAck, Failure)
     room_id: Id
     content: str | None = None
+    client_id: ClientId | None = None
 
 
 class TypingStart(RoomOnly):

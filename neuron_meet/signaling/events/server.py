@@ -34,6 +34,10 @@ class EncodedPayload(Struct):
     body: bytes
 
 
+FEATURES = ["waiting-room", "chat-ids"]
+"""`waiting-room`: who waits is told so (`auth.capabilities`); `chat-ids`: `clientId` in `chat-message` counts."""
+
+
 class RoomJoined(ServerPayload):
     """To the joiner: the room as it is at this moment."""
 
@@ -44,6 +48,8 @@ class RoomJoined(ServerPayload):
     participants: list[ListedParticipant]
     messages: list[HistoryMessage]
     settings: RoomSettingsView | None
+    features: list[str]
+    """What this server offers to front ends that know it."""
     waiting: list[WaitingView] | UnsetType = UNSET
     """For the host: who waits to be let in."""
     ice_servers: list[IceServer] | UnsetType = UNSET

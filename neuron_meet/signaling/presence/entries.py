@@ -55,7 +55,6 @@ class Entry(Struct, array_like=True):
     said: list[HistoryMessage] = []
     kept_out: dict[str, float] = {}
     forgotten: bool = False
-    last_message_ms: int = 0
     told: list[Told] = []
 
 
@@ -89,7 +88,6 @@ def entry_of(fork: LiveRoom, origin: str, ticket: str, told: list[Told]) -> Entr
         said=touched.said,
         kept_out=kept_out.added,
         forgotten=kept_out.forgotten,
-        last_message_ms=fork.last_message_ms,
         told=told,
     )
 
@@ -104,7 +102,7 @@ def changes_nothing(entry: Entry) -> bool:
 
 def fields_of(entry: Entry) -> tuple[list[bytes | str], list[str]]:
     """An entry as it changes the room's state: fields with their values, and fields to delete."""
-    put: list[bytes | str] = ["ms", str(entry.last_message_ms)]
+    put: list[bytes | str] = []
     gone: list[str] = []
     if entry.rules is not None:
         put += ["rules", _encode(Rules(entry.rules, entry.rules_version))]
@@ -138,7 +136,6 @@ def apply(entry: Entry, room: LiveRoom) -> None:
     for message in entry.said:
         room.recent.append(message)
     cast("SharedKeptOut", room.kept_out).take_over(entry.kept_out, forgotten=entry.forgotten)
-    room.last_message_ms = max(room.last_message_ms, entry.last_message_ms)
 
 
 def room_of(
@@ -149,7 +146,6 @@ def room_of(
     """
     room = LiveRoom(code, whereabouts, SharedKeptOut(_moments(kept_out)))
     room.version = int(state.get("v", 0))
-    room.last_message_ms = int(state.get("ms", 0))
     if "rules" in state:
         known = _decode_rules(state["rules"])
         room.rules, room.rules_version = known.rules, known.version

@@ -42,7 +42,6 @@ def become(room: LiveRoom, other: LiveRoom) -> None:
     if other.rules is not None and other.rules_version >= room.rules_version:
         room.rules, room.rules_version = other.rules, other.rules_version
     room.kept_out = SharedKeptOut(dict(cast("SharedKeptOut", other.kept_out).until))
-    room.last_message_ms = max(room.last_message_ms, other.last_message_ms)
     room.version = other.version
 
 

@@ -146,7 +146,6 @@ class Resync:
             rules=base.rules,
             rules_version=base.rules_version,
             kept_out=dict(cast("SharedKeptOut", base.kept_out).until),
-            last_message_ms=base.last_message_ms,
         )
         return await self._commits.write(base.code, expected, entry) is not None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
@@ -88,7 +87,6 @@ class LiveRoom:
         "code",
         "holds",
         "kept_out",
-        "last_message_ms",
         "members",
         "recent",
         "replayed",
@@ -118,7 +116,6 @@ class LiveRoom:
         """The stored messages of the last join, by id: the next one finds most of them unchanged."""
         self.changing = asyncio.Lock()
         self.holds = 0
-        self.last_message_ms = 0
         self.version = 0
         self.touched: Touched | None = None
 
@@ -251,14 +248,6 @@ class LiveRoom:
         if self.touched is not None:
             self.touched.said.append(message)
 
-    def message_moment(self, now: datetime) -> datetime:
-        """When a message sent `now` was created: the milliseconds of a room's messages never repeat.
-
-        The column keeps milliseconds; with equal ones the stored order would not be the order of broadcast.
-        """
-        self.last_message_ms = max(int(now.timestamp() * 1000), self.last_message_ms + 1)
-        return datetime.fromtimestamp(self.last_message_ms / 1000, UTC)
-
     # -- entries, as they are written by the methods above and by what other servers decided
     def put_member(self, sid: str, participant: Participant | None) -> None:
         """Make `participant` (None: nobody) what is known of the socket `sid`; seats and whereabouts follow."""
@@ -306,11 +295,7 @@ class LiveRoom:
             dict(self.reserved),
             dict(self.waiting),
         )
-        copy.seats, copy.recent, copy.last_message_ms = (
-            Counter(self.seats),
-            self.recent.copy(),
-            self.last_message_ms,
-        )
+        copy.seats, copy.recent = Counter(self.seats), self.recent.copy()
         copy.touched = Touched()
         return copy
 

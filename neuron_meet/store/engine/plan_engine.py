@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from neuron_meet.store.clock import DatabaseClock
 from neuron_meet.store.engine.datamap import UnknownEnumValue
 from neuron_meet.store.engine.engine import HostEngine, raise_failure
 from neuron_meet.store.engine.failures import describe, is_broken
@@ -90,6 +92,7 @@ class PlanEngine(HostEngine):
         self._pool = pool
         self._plans = Plans(self.compile, ready)
         self._held: dict[TransactionId, Any] = {}
+        self.clock = DatabaseClock()
 
     @property
     def pool(self) -> Pool | None:
@@ -132,7 +135,14 @@ class PlanEngine(HostEngine):
         """One round trip on the pool: whether the database takes writes. Raises as :meth:`run` does."""
         if self._pool is None:
             return True
-        return await self._on_connection(self._pool, _Ping(), (), repeatable=True, seconds=self._timeout)
+        ping = _Ping(self.clock)
+        return await self._on_connection(self._pool, ping, (), repeatable=True, seconds=self._timeout)
+
+    async def fetch(self, pool: Pool, statement: str, values: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of a statement of SQL, once. Raises as :meth:`run` does."""
+        return await self._on_connection(
+            pool, _Sql(statement), values, repeatable=False, seconds=self._timeout
+        )
 
     async def run(self, query: Query) -> Any:
         """The result of a query, or NOT_HERE.
@@ -294,7 +304,20 @@ class _Together:
         await as_a_whole(connection, each)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sql:
+    statement: str
+
+    async def run(self, connection: Connection, values: Sequence[Any]) -> list[dict[str, Any]]:
+        return [dict(row.items()) for row in await connection.fetch(self.statement, *values)]
+
+
+@dataclass(frozen=True, slots=True)
 class _Ping:
+    clock: DatabaseClock
+
     async def run(self, connection: Connection, values: Sequence[Any]) -> bool:
-        [state] = await connection.fetch("SELECT current_setting('transaction_read_only')")
+        before = time.monotonic()
+        [state] = await connection.fetch("SELECT current_setting('transaction_read_only'), clock_timestamp()")
+        self.clock.learn(state[1], before, time.monotonic())
         return state[0] == "off"

@@ -129,6 +129,21 @@ async def transaction(prisma: Prisma, statement: str, *values: str) -> AsyncGene
             yield tx
 
 
+async def fetch(prisma: Prisma, model: str, statement: str, *values: str) -> list[dict[str, Any]]:
+    """Rows of one statement of SQL that Prisma has no word for, whose values and columns are texts.
+
+    This process runs it on a connection of its own; where it has none, the host does. It is not run a second time.
+    Raises as a query does. `model` is what it is counted for.
+    """
+    engine = prisma._engine
+    if isinstance(prisma, _Rehearsal):
+        raise Rehearsed
+    if isinstance(engine, PlanEngine) and (pool := engine.pool) is not None:
+        with counted(engine, "query_raw", model):
+            return await engine.fetch(pool, statement, values)
+    return await prisma.query_raw(statement, *values)
+
+
 class Rehearsed(Exception):
     """The query's plan is there; the query was not run."""
 
