@@ -17,10 +17,11 @@ from engineio import packet
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import ContentTooLongError, EngineIOError
 
+from neuron_meet.errors import BINARY_PARSER
 from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
-from neuron_meet.realtime.websocket import FRAMES_A_TURN, WebSocket, is_unicode
+from neuron_meet.realtime.websocket import FRAMES_A_TURN, NORMAL, UNSUPPORTED, WebSocket, is_unicode
 from neuron_meet.repeats import seldom
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class EngineSocket(AsyncSocket):
         request = cast("web.Request", environ["aiohttp.request"])
         if _asks_for_websocket(environ):
             if self._upgrade is not None or self.upgraded or self.closed:
-                return self.server.refuse("Upgrade already under way")
+                return self.server.refuse()
             if (refusal := self.server.refuse_upgrade(self)) is not None:
                 return refusal
             return await self._upgrade_websocket(environ)
@@ -225,12 +226,7 @@ class EngineSocket(AsyncSocket):
             packets = body.split(b"\x1e", PACKETS_PER_POST)
             if len(packets) > PACKETS_PER_POST:
                 raise ContentTooLongError
-            for number, data in enumerate(packets, 1):
-                if self.closed:
-                    return
-                self.take(data)
-                if number % FRAMES_A_TURN == 0 or self.in_debt:
-                    await asyncio.sleep(self.pay_debt())  # the others have their turn
+            await self._take_all(packets)
         except EngineIOError:
             if (
                 not self.closed
@@ -239,6 +235,17 @@ class EngineSocket(AsyncSocket):
         finally:
             if self.post_under_way is request:
                 self.post_under_way = None
+
+    async def _take_all(self, packets: list[bytes]) -> None:
+        for number, data in enumerate(packets, 1):
+            if self.closed:
+                return
+            if data[:1] == b"b" and not self.has_been_connected:
+                self._say_binary()
+                raise EngineIOError
+            self.take(data)
+            if number % FRAMES_A_TURN == 0 or self.in_debt:
+                await asyncio.sleep(self.pay_debt())  # the others have their turn
 
     async def _read(self, content: StreamReader) -> bytes:
         """The body of a request, to its end, whether or not it says how long it is (RFC 9112 §6)."""
@@ -272,6 +279,17 @@ class EngineSocket(AsyncSocket):
             self._leave()
         else:
             self.charge(len(data))
+
+    def take_binary(self) -> None:
+        """A binary message. One instead of a CONNECT packet comes from another parser, such as msgpack: its client
+        would wait for ever.
+        """
+        if not self.has_been_connected and not self.closed:
+            self._say_binary()
+            self.end("binary parser", clean=True, code=UNSUPPORTED, text=BINARY_PARSER)
+
+    def _say_binary(self) -> None:
+        seldom(log.warning, "client refused, its packets are binary", by={"address": self.address})
 
     def _leave(self) -> None:
         """The client closes the connection. A poll that waits is answered with what there is, or a NOOP."""
@@ -415,8 +433,12 @@ class EngineSocket(AsyncSocket):
         """Upstream's way to close."""
         self.end(reason or self.server.reason.SERVER_DISCONNECT, abort=abort)
 
-    def end(self, reason: str, *, clean: bool = False, abort: bool = False) -> None:
-        """End the connection, once; later calls do nothing. `clean`: for good, no place is held."""
+    def end(
+        self, reason: str, *, clean: bool = False, abort: bool = False, code: int = NORMAL, text: str = ""
+    ) -> None:
+        """End the connection, once; later calls do nothing. `clean`: for good, no place is held. `code` and `text` go
+        into a websocket's close frame.
+        """
         if self.closed:
             return
         self._heartbeat.stop()
@@ -434,7 +456,7 @@ class EngineSocket(AsyncSocket):
         elif abort:
             self.websocket.abort()
         else:
-            self.websocket.close()
+            self.websocket.close(code, text)
 
 
 def is_gone(request: web.Request) -> bool:
