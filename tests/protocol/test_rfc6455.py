@@ -1,7 +1,7 @@
 """RFC 6455 as this server keeps it, by the numbers of the Autobahn test suite (in own words and frames).
 
-That suite's server echoes; here a text message is an event that no server knows, whose acknowledgement comes back. Binary
-messages are passed over, as Engine.IO packets are text here (docs/protocol.md#what-is-not-served).
+That suite's server echoes; here a text message is an event that no server knows, whose acknowledgement comes back.
+Binary messages are passed over, as Engine.IO packets are text here (docs/protocol.md#what-is-not-served).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.wire.meeting import Meet
 pytestmark = pytest.mark.one_node("frames, not rooms")
 
 CONTINUATION = 0
-ANSWER = b'437[{"success":false,"error":"Unknown event"}]'
+ANSWER = b'437[{"error":"Unknown event","success":false}]'
 FIN, MORE = True, False
 
 
@@ -296,7 +296,11 @@ async def test_a_case(meet: Meet, case: Case) -> None:
         await outcome(line, case)
 
 
-CHOPPED = [case for case in CASES if case.legal and len(case.sent) < 1_000]
+CHOPPED = [
+    case
+    for case in CASES
+    if case.legal and len(case.sent) < 300 and case.number.startswith(("1.", "2.", "5.", "6.2", "7.1", "7.3"))
+]
 """What comes behind a close is not sent on: the server has hung up by then."""
 
 
