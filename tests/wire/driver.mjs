@@ -1,16 +1,19 @@
 // Drives many sockets of the official client, commanded by JSON lines on stdin; tells what they see as JSON lines.
 //
-// in:  {op: "open", socket, url, options (socket.io-client's; localAddress: where the connections come from)}
+// in:  {op: "open", socket, url, options (socket.io-client's; localAddress: where the connections come from;
+//        client: another package than socket.io-client; parser: the name of its package)}
 //      · {op: "emit", socket, event, args, ack?} · {op: "close" | "kill" | "drop", socket}
 //      {op: "connect", socket, auth?}: a closed socket once more
 // out: {socket, event, args} for every event, {socket, ack, args} for every acknowledgement,
-//      {socket, event: "$connected" | "$refused" | "$disconnected" | "$upgraded", args}
+//      {socket, event: "$connected" | "$refused" | "$disconnected" | "$upgraded", args}, with a parser "$closed" too
 //
 // JSON has no bytes, no infinite number and no absent value: {"$bytes": base64}, {"$number": text} stand for them.
 import { Agent } from "node:http";
+import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
+const require = createRequire(import.meta.url);
 const sockets = new Map();
 
 const received = (key, value) =>
@@ -18,9 +21,10 @@ const received = (key, value) =>
 const tell = (message) => process.stdout.write(`${JSON.stringify(message, received)}\n`);
 const sent = (key, value) => (value && value.$bytes !== undefined ? Buffer.from(value.$bytes, "base64") : value);
 
-function open({ socket: number, url, options: { localAddress, ...options } }) {
+function open({ socket: number, url, options: { localAddress, client, ...options } }) {
   if (localAddress) options.agent = new Agent({ localAddress, keepAlive: true });
-  const socket = io(url, { forceNew: true, reconnection: false, ...options });
+  if (options.parser) options.parser = require(options.parser);
+  const socket = (client ? require(client).io : io)(url, { forceNew: true, reconnection: false, ...options });
   sockets.set(number, socket);
   socket.on("connect", () => {
     const { transport } = socket.io.engine;
@@ -30,7 +34,11 @@ function open({ socket: number, url, options: { localAddress, ...options } }) {
   });
   socket.io.engine.on("upgrade", (transport) => tell({ socket: number, event: "$upgraded", args: [transport.name] }));
   socket.on("connect_error", (error) => tell({ socket: number, event: "$refused", args: [error.message] }));
-  socket.on("disconnect", (reason) => tell({ socket: number, event: "$disconnected", args: [reason] }));
+  socket.on("disconnect", (reason, details) => {
+    const { code, reason: text } = details?.context ?? {};
+    if (options.parser && code) tell({ socket: number, event: "$closed", args: [{ code, text }] });
+    tell({ socket: number, event: "$disconnected", args: [reason] });
+  });
   socket.onAny((event, ...args) => tell({ socket: number, event, args }));
 }
 
