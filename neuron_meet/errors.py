@@ -40,6 +40,18 @@ TOO_MANY_REQUESTS = Refusal("TOO_MANY_REQUESTS", 429, "Too many requests")
 UNAVAILABLE = Refusal("UNAVAILABLE", 503, "Service temporarily unavailable")
 INTERNAL = Refusal("INTERNAL", 500, "Internal server error")
 
+# -- Engine.IO's own, by its codes (Node's engine.io, lib/server.ts)
+ENGINE_ERRORS = (
+    "Transport unknown",
+    "Session ID unknown",
+    "Bad handshake method",
+    "Bad request",
+    "Forbidden",
+    "Unsupported protocol version",
+)
+BINARY_PARSER = "Binary packets are not supported: use the default parser"
+"""Reason of a close frame with code 1003."""
+
 # -- join-room, in the order in which they are checked
 INVALID_ROOM_CODE = Refusal("INVALID_ROOM_CODE", 400, "Invalid room code")
 ROOM_NOT_FOUND = Refusal("ROOM_NOT_FOUND", 404, "Room not found")
@@ -87,8 +99,6 @@ ENDED_BY_OPERATOR = "The operator ended the meeting"
 NO_HTTP = "The request is not valid HTTP"
 LINE_TOO_LONG = "The address is too long"
 HEADERS_TOO_LARGE = "The headers are too large"
-NO_TRANSPORT = "Transport unknown"
-BAD_METHOD = "Bad handshake method"
 NO_SUCH_EXPECTATION = "The expectation cannot be met"
 
 

@@ -40,6 +40,7 @@ _BY_HAND = {
     "psutil": "BSD-3-Clause",
     "python-dotenv": "BSD-3-Clause",
     "uvloop": "Apache-2.0 OR MIT",
+    "websocket-client": "Apache-2.0",
     "yarl": "Apache-2.0",
     "xmlhttprequest-ssl": "MIT",
 }

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import engineio
 import msgspec
+import structlog
 from aiohttp import hdrs, web
 from engineio.async_drivers.aiohttp import translate_request
 
@@ -18,6 +19,9 @@ from neuron_meet.rates import Rate
 from neuron_meet.realtime.frames import Frame, websocket_text
 from neuron_meet.realtime.socket import EngineSocket
 from neuron_meet.realtime.websocket import Upgrade, WebSocket
+from neuron_meet.repeats import seldom
+
+log = structlog.get_logger(__name__)
 
 CLOSING_STEPS_A_SECOND = 20
 RETRY_AFTER_SECONDS = "10"
@@ -123,8 +127,6 @@ class EngineServer(engineio.AsyncServer):
         every client of the protocol does and with nothing in its way, goes without that; the rest, and whatever
         is to be refused, goes through upstream.
         """
-        if request.method not in _METHODS:
-            return await self._make_response(BAD_METHOD, self._translate(request))
         if (
             request.rel_url.raw_query_string == _NEW_WEBSOCKET
             and not self.draining
@@ -132,9 +134,48 @@ class EngineServer(engineio.AsyncServer):
             and (upgrade := _upgrade(request)) is not None
         ):
             return await self._open_websocket(request, upgrade)
-        if request.method != hdrs.METH_OPTIONS and not request.query.get("transport"):  # upstream: polling
-            return await self._make_response(self._bad_request("Invalid transport"), self._translate(request))
-        return await super().handle_request(request)
+        refusal = self._refuse_request(request)
+        if refusal is not None:
+            answer = await self._make_response(refusal, self._translate(request))
+        else:
+            answer = await super().handle_request(request)
+        if answer.status >= _ERRORS and hdrs.UPGRADE in request.headers:
+            answer.force_close()  # it was meant to be a websocket: nothing follows
+        return answer
+
+    def _refuse_request(self, request: web.Request) -> dict[str, Any] | None:
+        """The answer to a request that is wrong in a way that upstream would not see, or not say; None elsewhere."""
+        query = request.query
+        if request.method == hdrs.METH_OPTIONS:
+            return None
+        if request.method not in _METHODS:
+            return _engine_error(BAD_METHOD)
+        if not query.get("transport"):  # upstream: polling
+            return _engine_error(UNKNOWN_TRANSPORT)
+        if not query.get("sid") and query.get("EIO") != "4":
+            by = {"address": self._client_address(request)}
+            seldom(log.warning, "client refused, its Engine.IO is not 4: Socket.IO 2 or before", by=by)
+            return _engine_error(UNSUPPORTED_VERSION)
+        if "j" in query:  # JSONP, which Engine.IO 4 has not, and upstream by half
+            return _engine_error(BAD_REQUEST)
+        version = request.headers.get(hdrs.SEC_WEBSOCKET_VERSION)
+        return OTHER_WEBSOCKET if version is not None and version not in WEBSOCKET_VERSIONS else None
+
+    def _bad_request(self, message: str | None = None) -> dict[str, Any]:
+        """What upstream refuses, in the words and the shape of Node's engine.io; `message` is upstream's."""
+        return _engine_error(
+            next((code for words, code in _UPSTREAM_ERRORS if message and words in message), BAD_REQUEST)
+        )
+
+    def _ok(
+        self,
+        packets: list[Any] | None = None,
+        headers: list[tuple[str, str]] | None = None,
+        jsonp_index: int | None = None,
+    ) -> dict[str, Any]:
+        """Upstream's answer, but to a POST the protocol's `ok` (Engine.IO 4, "Sending data")."""
+        answer = super()._ok(packets, headers, jsonp_index)
+        return answer if packets is not None else answer | {"response": b"ok"}
 
     def _welcomes_origin(self, request: web.Request) -> bool:
         origin = request.headers.get(hdrs.ORIGIN)
@@ -213,36 +254,47 @@ class EngineServer(engineio.AsyncServer):
         socket.connected = True
         return self._ok(await socket.packets_for(environ["aiohttp.request"]), jsonp_index=jsonp_index)
 
-    def refuse(self, message: str) -> dict[str, Any]:
-        """A request that is answered with 400, in upstream's shape."""
-        return self._bad_request(message)
+    def refuse(self) -> dict[str, Any]:
+        """A request that is answered with 400."""
+        return _engine_error(BAD_REQUEST)
 
     def create_queue(self, *args: Any, **kwargs: Any) -> Any:
         """None: an `EngineSocket` has a queue of its own."""
         return None
 
 
-def _bad_request_of(message: str) -> dict[str, Any]:
-    """A request that the protocol has not: Node's words (engine.io, `errorMessages`) in our shape."""
-    body = {"message": message, "error": "Bad Request", "statusCode": 400}
-    return {
-        "status": "400 BAD REQUEST",
-        "headers": [("Content-Type", "application/json")],
-        "response": json.dumps(body).encode(),
-    }
+UNKNOWN_TRANSPORT, UNKNOWN_SESSION, BAD_METHOD, BAD_REQUEST, FORBIDDEN, UNSUPPORTED_VERSION = range(6)
+"""Engine.IO's codes of errors (`errors.ENGINE_ERRORS`)."""
+_UPSTREAM_ERRORS = (
+    ("Invalid session", UNKNOWN_SESSION),
+    ("Invalid transport", UNKNOWN_TRANSPORT),
+    ("not an accepted origin", FORBIDDEN),
+)
 
 
-NO_TRANSPORT = _bad_request_of(errors.NO_TRANSPORT)
-BAD_METHOD = _bad_request_of(errors.BAD_METHOD)
+def _engine_error(code: int) -> dict[str, Any]:
+    """A refusal as Node's engine.io gives it: `{"code":1,"message":"Session ID unknown"}`."""
+    body = msgspec.json.encode({"code": code, "message": errors.ENGINE_ERRORS[code]})
+    return {"status": "400 BAD REQUEST", "headers": [("Content-Type", "application/json")], "response": body}
 
-NO_UPGRADE: dict[str, Any] = {
-    "status": "400 BAD REQUEST",
-    "headers": [("Content-Type", "application/json")],
-    "response": b'"Invalid websocket upgrade"',
+
+WEBSOCKET_VERSIONS = ("13", "8", "7")
+"""What aiohttp takes: that of RFC 6455, and two drafts with the same frames."""
+OTHER_WEBSOCKET = _engine_error(BAD_REQUEST) | {
+    "status": "426 UPGRADE REQUIRED",
+    "headers": [
+        ("Content-Type", "application/json"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+    ],
 }
-"""What upstream says to a websocket handshake without `Upgrade`; without `Connection: upgrade` it breaks (500)."""
+"""To a websocket of another version (RFC 6455 §4.4)."""
+NO_UPGRADE = _engine_error(BAD_REQUEST)
+"""To a websocket handshake without `Upgrade`; without `Connection: upgrade` upstream breaks (500)."""
 
 
+_ERRORS = 400
+"""HTTP's first status of an error."""
 _METHODS = frozenset((hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS))
 _NEW_WEBSOCKET = "EIO=4&transport=websocket"
 """The query of a new websocket (Engine.IO protocol 4), as the JavaScript client writes it."""

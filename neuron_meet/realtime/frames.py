@@ -29,9 +29,12 @@ def websocket_text(body: bytes) -> bytes:
     return struct.pack("!BBQ", 0x81, 127, length) + body
 
 
-def websocket_close(code: int) -> bytes:
-    """A websocket close frame with its code (RFC 6455 §5.5.1)."""
-    return struct.pack("!BBH", 0x88, 2, code)
+def websocket_close(code: int, reason: str = "") -> bytes:
+    """A websocket close frame (RFC 6455 §5.5.1): a code, or none where that is 0, and 123 bytes of reason at most."""
+    if not code:
+        return b"\x88\x00"
+    text = reason.encode()
+    return struct.pack("!BBH", 0x88, 2 + len(text), code) + text
 
 
 def websocket_pong(data: bytes) -> bytes:

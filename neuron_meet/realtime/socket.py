@@ -18,11 +18,12 @@ from engineio import packet
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import ContentTooLongError, EngineIOError
 
+from neuron_meet.errors import BINARY_PARSER
 from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
 from neuron_meet.realtime.packets import asks_for_ack
-from neuron_meet.realtime.websocket import FRAMES_A_TURN, WebSocket, is_unicode
+from neuron_meet.realtime.websocket import FRAMES_A_TURN, NORMAL, UNSUPPORTED, WebSocket, is_unicode
 from neuron_meet.repeats import seldom
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class EngineSocket(AsyncSocket):
         request = cast("web.Request", environ["aiohttp.request"])
         if _asks_for_websocket(environ):
             if self._upgrade is not None or self.upgraded or self.closed:
-                return self.server.refuse("Upgrade already under way")
+                return self.server.refuse()
             if (refusal := self.server.refuse_upgrade(self)) is not None:
                 return refusal
             return await self._upgrade_websocket(environ)
@@ -250,12 +251,7 @@ class EngineSocket(AsyncSocket):
             if self._is_repeated(body, packets):
                 self.charge(len(body))
                 return
-            for number, data in enumerate(packets, 1):
-                if self.closed:
-                    return
-                self.take(data)
-                if number % FRAMES_A_TURN == 0 or self.in_debt:
-                    await asyncio.sleep(self.pay_debt())  # the others have their turn
+            await self._take_all(packets)
         except EngineIOError:
             if (
                 not self.closed
@@ -273,6 +269,17 @@ class EngineSocket(AsyncSocket):
         found = hashlib.blake2b(body, digest_size=16).digest()
         last, self._last_post = self._last_post, found
         return found == last and any(asks_for_ack(packet) for packet in packets)
+
+    async def _take_all(self, packets: list[bytes]) -> None:
+        for number, data in enumerate(packets, 1):
+            if self.closed:
+                return
+            if data[:1] == b"b" and not self.has_been_connected:
+                self._say_binary()
+                raise EngineIOError
+            self.take(data)
+            if number % FRAMES_A_TURN == 0 or self.in_debt:
+                await asyncio.sleep(self.pay_debt())  # the others have their turn
 
     async def _read(self, content: StreamReader) -> bytes:
         """The body of a request, to its end, whether or not it says how long it is (RFC 9112 §6)."""
@@ -306,6 +313,17 @@ class EngineSocket(AsyncSocket):
             self._leave()
         else:
             self.charge(len(data))
+
+    def take_binary(self) -> None:
+        """A binary message. One instead of a CONNECT packet comes from another parser, such as msgpack: its client
+        would wait for ever.
+        """
+        if not self.has_been_connected and not self.closed:
+            self._say_binary()
+            self.end("binary parser", clean=True, code=UNSUPPORTED, text=BINARY_PARSER)
+
+    def _say_binary(self) -> None:
+        seldom(log.warning, "client refused, its packets are binary", by={"address": self.address})
 
     def _leave(self) -> None:
         """The client closes the connection. A poll that waits is answered with what there is, or a NOOP."""
@@ -450,8 +468,12 @@ class EngineSocket(AsyncSocket):
         """Upstream's way to close."""
         self.end(reason or self.server.reason.SERVER_DISCONNECT, abort=abort)
 
-    def end(self, reason: str, *, clean: bool = False, abort: bool = False) -> None:
-        """End the connection, once; later calls do nothing. `clean`: for good, no place is held."""
+    def end(
+        self, reason: str, *, clean: bool = False, abort: bool = False, code: int = NORMAL, text: str = ""
+    ) -> None:
+        """End the connection, once; later calls do nothing. `clean`: for good, no place is held. `code` and `text` go
+        into a websocket's close frame.
+        """
         if self.closed:
             return
         self._heartbeat.stop()
@@ -469,7 +491,7 @@ class EngineSocket(AsyncSocket):
         elif abort:
             self.websocket.abort()
         else:
-            self.websocket.close()
+            self.websocket.close(code, text)
 
 
 def is_gone(request: web.Request) -> bool:

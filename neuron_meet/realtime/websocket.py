@@ -37,11 +37,14 @@ CLOSE_TIMEOUT_SECONDS = 2.0
 """How long a peer has to answer a close frame before its connection is cut."""
 NORMAL = 1000
 PROTOCOL_ERROR = 1002
+UNSUPPORTED = 1003
 ABNORMAL = 1006
 INVALID_TEXT = 1007
 TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 """Close codes (RFC 6455 §7.4.1)."""
+LARGEST_CLOSE_CODE = 4999
+"""Of those that are for anybody's use (RFC 6455 §7.4.2)."""
 FRAMES_A_TURN = 128
 """Frames of one connection that are handled before other connections have their turn: 3 ms of the dearest."""
 SLICE_BYTES = 4_096
@@ -127,11 +130,13 @@ class WebSocket:
         """Send one text packet."""
         self._send(websocket_text(body))
 
-    def close(self, code: int = NORMAL) -> None:
+    def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Close with a close frame; cut the connection where the peer does not answer in time."""
         if self._closing is not None or self._ended.done() or self.transport is None:
             return
-        self._send(websocket_close(code))
+        if self.session is not None:
+            self.session.flush()  # what was answered in this turn goes before
+        self._send(websocket_close(code, reason))
         self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_SECONDS, self.abort)
 
     def abort(self) -> None:
@@ -155,17 +160,26 @@ class WebSocket:
             else:
                 self.fail(INVALID_TEXT)
         elif kind is WSMsgType.CLOSE:
-            if self._closing is None:
-                if self.session is not None:
-                    self.session.flush()  # what was answered in this turn goes before
-                self._send(websocket_close(NORMAL))
-            self._end(message.data or 0)
+            self._take_close(message.data or 0)
         else:
             size = len(message.data)
             self.unfinished = max(0, self.unfinished - size)
             self._charge(size)
             if kind is WSMsgType.PING:
                 self._answer_ping(message.data)
+            elif kind is WSMsgType.BINARY and self.session is not None:
+                self.session.take_binary()
+
+    def _take_close(self, code: int) -> None:
+        """The peer's close frame, which is answered with the same code (RFC 6455 §5.5.1)."""
+        if code == ABNORMAL or code > LARGEST_CLOSE_CODE:  # aiohttp's parser lets these pass (§7.4.1, §7.4.2)
+            self.fail(PROTOCOL_ERROR)
+            return
+        if self._closing is None:
+            if self.session is not None:
+                self.session.flush()  # what was answered in this turn goes before
+            self._send(websocket_close(code))
+        self._end(code)
 
     def _answer_ping(self, data: bytes) -> None:
         transport = self.transport

@@ -88,7 +88,7 @@ async def never_polling(world: World) -> None:
     """A session in the room that posts and never fetches what it is told."""
     sid = await world.poll()
     asked = json.dumps(["join-room", {"roomCode": world.code, "displayName": "Stranger"}])
-    await world.request(post(sid, f"42{asked}".encode()), b"OK")
+    await world.request(post(sid, f"42{asked}".encode()), b"ok")
     connection = await world.tcp()
     connection.read(ALL)
     await world.flood(connection, post(sid, b"\x1e".join([b'420["no-such-event"]'] * 50)))

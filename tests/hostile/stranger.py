@@ -202,7 +202,7 @@ class World:
             b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n", b"pingTimeout"
         )
         sid = opening.split(b'"sid":"', 1)[1].split(b'"', 1)[0].decode()
-        await self.request(post(sid, b"40"), b"OK")
+        await self.request(post(sid, b"40"), b"ok")
         return sid
 
     async def request(self, request: bytes, wanted: bytes) -> bytes:

@@ -89,7 +89,7 @@ async def test_one_port_a_worker_that_is_killed_and_the_end(folder: Path, server
         assert len(crew) == 2
         # What a polling client gets whose request has come to another worker than its first.
         elsewhere = await ada.call("GET", "/socket.io/?EIO=4&transport=polling&sid=at-the-other")
-        assert elsewhere == (400, "Invalid session at-the-other")
+        assert elsewhere == (400, {"code": 1, "message": "Session ID unknown"})
         people = list[Client]()
         while not all(clients_of(worker, program, driver) for worker in crew):
             people.append(await joined(driver, program, room["code"], f"P{len(people)}"))

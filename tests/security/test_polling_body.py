@@ -15,13 +15,13 @@ async def test_in_two_pieces(meet: Meet) -> None:
     try:
         _, opening = await line.exchange(HANDSHAKE)
         sid = opening.split(b'"sid":"')[1].split(b'"')[0]
-        assert await line.exchange(CONNECT % sid) == (200, b"OK")
+        assert await line.exchange(CONNECT % sid) == (200, b"ok")
         packet = json.dumps(["join-room", {"roomCode": place.code, "displayName": "Piecemeal"}]).encode()
         head = b"POST /socket.io/?EIO=4&transport=polling&sid=%b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
         line.writer.write(head % (sid, len(packet) + 2) + b"42" + packet[:30])
         await meet.server.database.ping()
         await host.sync()  # by now the server has begun to read
-        assert await line.exchange(packet[30:]) == (200, b"OK")
+        assert await line.exchange(packet[30:]) == (200, b"ok")
         assert (await host.next("user-joined"))["participant"]["displayName"] == "Piecemeal"
     finally:
         await line.close()

@@ -176,10 +176,15 @@ class Driver:
 
         Raises ConnectionRefused with the text of `connect_error`.
         """
+        client = self.begin(url, **options)
+        await client.opened()
+        return client
+
+    def begin(self, url: str, **options: Any) -> Client:
+        """A socket that connects."""
         number = self.next_number()
         client = self._clients[number] = Client(self, number)
         self.tell(op="open", socket=number, url=url, options={"transports": ["websocket"], **options})
-        await client.opened()
         return client
 
     def next_number(self) -> int:

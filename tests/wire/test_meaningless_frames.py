@@ -3,97 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 
 from neuron_meet.realtime import frame_budget
 from neuron_meet.realtime.websocket import FRAMES_A_TURN, PONG_BACKLOG_BYTES, SLICE_BYTES
-from tests.security.test_half_open import UPGRADE, Line, until
+from tests.security.test_half_open import until
 from tests.wire.clients import DEADLINE, Driver
+from tests.wire.handmade import BINARY, CLOSE, PING, PONG, TEXT, frame, stranger
 from tests.wire.meeting import Meet, meeting_on
 from tests.wire.raw import acknowledgement, join, raw_socket
 
-MASK = b"\x01\x02\x03\x04"
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 HANDLED_AT_ONCE = 2 * (FRAMES_A_TURN + SLICE_BYTES // 6)
 """Frames of one connection that one turn of the loop may handle: the last of one read, and the first of the next."""
-
-
-def frame(kind: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    """A masked frame (RFC 6455 §5.2)."""
-    length = len(payload)
-    if length <= 125:
-        head = bytes((fin << 7 | kind, 0x80 | length))
-    elif length <= 65_535:
-        head = struct.pack("!BBH", fin << 7 | kind, 0x80 | 126, length)
-    else:
-        head = struct.pack("!BBQ", fin << 7 | kind, 0x80 | 127, length)
-    return head + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
-
-
-class Stranger(Line):
-    """A websocket of bytes."""
-
-    def send(self, *frames: bytes) -> None:
-        """Send what are frames, or not."""
-        self.writer.write(b"".join(frames))
-
-    async def receive(self) -> tuple[int, bytes]:
-        """Type and payload of the server's next frame."""
-        async with asyncio.timeout(DEADLINE):
-            head = await self.reader.readexactly(2)
-            length = head[1]
-            if length == 126:
-                (length,) = struct.unpack("!H", await self.reader.readexactly(2))
-            elif length == 127:
-                (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
-            return head[0] & 15, await self.reader.readexactly(length)
-
-    async def packets_until(self, beginning: bytes) -> list[bytes]:
-        """Text packets, up to the one that begins so."""
-        packets: list[bytes] = []
-        while not packets or not packets[-1].startswith(beginning):
-            kind, payload = await self.receive()
-            if kind == TEXT:
-                packets.append(payload)
-        return packets
-
-    async def close_code(self) -> int:
-        """The code of the server's close frame, whatever comes before it."""
-        while True:
-            kind, payload = await self.receive()
-            if kind == CLOSE:
-                return struct.unpack("!H", payload[:2])[0]
-
-    async def cut(self) -> None:
-        """Return when the server has hung up."""
-        async with asyncio.timeout(DEADLINE):
-            with contextlib.suppress(ConnectionError):
-                while await self.reader.read(65_536):
-                    pass
-
-
-@asynccontextmanager
-async def stranger(url: str, *, opened: bool = True) -> AsyncIterator[Stranger]:
-    """A websocket, as a socket of the default namespace."""
-    line = await Stranger.to(url)
-    assert isinstance(line, Stranger)
-    try:
-        assert (await line.exchange(UPGRADE))[0] == 101
-        await line.packets_until(b"0{")
-        if opened:
-            line.send(frame(TEXT, b"40"))
-            await line.packets_until(b"40{")
-        yield line
-    finally:
-        await line.close()
-
 
 FRAMES: dict[str, Callable[[], bytes]] = {
     "ping": lambda: frame(PING),

@@ -4,79 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.security.test_half_open import CONNECT, HANDSHAKE, Line, until
+from tests.security.test_half_open import Line, until
 from tests.wire.clients import Driver
+from tests.wire.handmade import CLOSED, NOOP, polling, waits
 from tests.wire.meeting import Meet, meeting_on
 
 pytestmark = pytest.mark.one_node("polling, not rooms")
-
-UPGRADE = (
-    "GET {path}&transport=websocket&sid={sid} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-PATH = "/socket.io/?EIO=4"
-NOOP, CLOSED = b"6", b"1"
-
-
-class Session:
-    """A polling session of the default namespace, and the TCP connections that it uses."""
-
-    def __init__(self, url: str, sid: str) -> None:
-        self.url, self.sid = url, sid
-        self.lines: list[Line] = []
-
-    async def line(self) -> Line:
-        """A new connection."""
-        line = await Line.to(self.url)
-        self.lines.append(line)
-        return line
-
-    @property
-    def get(self) -> bytes:
-        """A poll."""
-        return self.stamped("")
-
-    def stamped(self, stamp: str) -> bytes:
-        """A poll with what the official client puts into each of its own."""
-        query = f"{PATH}&transport=polling&sid={self.sid}" + (f"&t={stamp}" if stamp else "")
-        return f"GET {query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-
-    def post(self, body: bytes) -> bytes:
-        """Packets to the server."""
-        path = f"{PATH}&transport=polling&sid={self.sid}"
-        return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-    @property
-    def upgrade(self) -> bytes:
-        """A request for a websocket."""
-        return UPGRADE.format(path=PATH, sid=self.sid).encode()
-
-
-@asynccontextmanager
-async def polling(meet: Meet) -> AsyncIterator[Session]:
-    """A session that is a socket."""
-    first = await Line.to(meet.server.url)
-    _, opening = await first.exchange(HANDSHAKE)
-    session = Session(meet.server.url, json.loads(opening[1:])["sid"])
-    session.lines.append(first)
-    assert await first.exchange(CONNECT % session.sid.encode()) == (200, b"OK")
-    assert (await first.exchange(session.get))[1].startswith(b"40{")
-    try:
-        yield session
-    finally:
-        for line in session.lines:
-            await line.close()
-
-
-async def waits(meet: Meet, session: Session) -> None:
-    """Return when a poll of the session waits at the server."""
-    await until(lambda: meet.server.sockets.eio.sockets[session.sid].poll_waiting)
-
 
 ASK = b'427["no-such-event"]'
 
@@ -90,7 +26,7 @@ async def test_a_poll_whose_connection_was_cut_takes_nothing(meet: Meet) -> None
         socket = meet.server.sockets.eio.sockets[session.sid]
         cut.writer.transport.abort()
         await until(lambda: socket.poll_waiting.gone)
-        assert await other.exchange(session.post(ASK)) == (200, b"OK")  # it is answered into nothing
+        assert await other.exchange(session.post(ASK)) == (200, b"ok")  # it is answered into nothing
         assert (await second.exchange(session.get))[1].startswith(b"437[")
 
 
@@ -104,7 +40,7 @@ async def test_a_poll_that_is_repeated_takes_the_place_of_the_one_that_was_cut(m
         await until(lambda: socket.poll_waiting.gone)
         second.writer.write(session.get)
         await until(lambda: not socket.poll_waiting.gone)
-        assert await other.exchange(session.post(ASK)) == (200, b"OK")
+        assert await other.exchange(session.post(ASK)) == (200, b"ok")
         assert (await second.exchange(b""))[1].startswith(b"437[")
 
 
@@ -114,7 +50,7 @@ async def test_a_poll_whose_answer_was_lost_is_answered_again(meet: Meet) -> Non
         lost, again, other = await session.line(), await session.line(), await session.line()
         lost.writer.write(session.stamped("a"))
         await waits(meet, session)
-        assert await other.exchange(session.post(ASK)) == (200, b"OK")
+        assert await other.exchange(session.post(ASK)) == (200, b"ok")
         answer = await lost.exchange(b"")
         assert answer[1].startswith(b"437[")
         lost.writer.transport.abort()
@@ -122,7 +58,7 @@ async def test_a_poll_whose_answer_was_lost_is_answered_again(meet: Meet) -> Non
             assert await again.exchange(session.stamped("a")) == answer
         again.writer.write(session.stamped("b"))
         await waits(meet, session)
-        assert await other.exchange(session.post(ASK.replace(b"7", b"8", 1))) == (200, b"OK")
+        assert await other.exchange(session.post(ASK.replace(b"7", b"8", 1))) == (200, b"ok")
         assert (await again.exchange(b""))[1].startswith(b"438["), "once"
 
 
@@ -135,7 +71,7 @@ async def test_a_poll_that_is_repeated_beside_itself_takes_its_place(meet: Meet)
         waiting = meet.server.sockets.eio.sockets[session.sid].poll_waiting
         two.writer.write(session.stamped("a"))
         await until(lambda: meet.server.sockets.eio.sockets[session.sid].poll_waiting is not waiting)
-        assert await other.exchange(session.post(ASK)) == (200, b"OK")
+        assert await other.exchange(session.post(ASK)) == (200, b"ok")
         assert (await two.exchange(b""))[1].startswith(b"437[")
         assert await one.exchange(b"") == (200, NOOP)
 
@@ -147,7 +83,7 @@ async def test_a_post_that_is_repeated_is_handled_once(meet: Meet) -> None:
         line = session.lines[0]
         join = json.dumps(["join-room", {"roomCode": place.code, "displayName": "Gus"}])
         say = json.dumps(["chat-message", {"roomId": place.id, "content": "once"}])
-        assert await line.exchange(session.post(f"420{join}".encode())) == (200, b"OK")
+        assert await line.exchange(session.post(f"420{join}".encode())) == (200, b"ok")
         assert b"430[" in (await line.exchange(session.get))[1]
         body = f"421{say}".encode()
         cut, second, third = [await session.line() for _ in range(3)]
@@ -155,10 +91,10 @@ async def test_a_post_that_is_repeated_is_handled_once(meet: Meet) -> None:
         packets = (await line.exchange(session.get))[1].split(b"\x1e")  # the first one has been handled
         cut.writer.transport.abort()
         for again in (second, third):
-            assert await again.exchange(session.post(body)) == (200, b"OK")
+            assert await again.exchange(session.post(body)) == (200, b"ok")
         assert await line.exchange(session.post(ASK)) == (
             200,
-            b"OK",
+            b"ok",
         )  # everything before it has been handled then
         while not any(packet.startswith(b"437[") for packet in packets):
             packets += (await line.exchange(session.get))[1].split(b"\x1e")
@@ -173,7 +109,7 @@ async def test_the_same_words_twice_are_no_repeated_post(meet: Meet) -> None:
     async with polling(meet) as session:
         line, packets = session.lines[0], list[bytes]()
         for body in (b'428["no-such-event"]', ASK, b'42["typing-stop"]', b'42["typing-stop"]', ASK):
-            assert await line.exchange(session.post(body)) == (200, b"OK")
+            assert await line.exchange(session.post(body)) == (200, b"ok")
         while packets.count(b"437") < 2:
             packets += [packet[:3] for packet in (await line.exchange(session.get))[1].split(b"\x1e")]
         assert packets.count(b"438") == 1
@@ -209,7 +145,7 @@ async def test_a_body_without_a_length(meet: Meet, pieces: int) -> None:
         step = -(-len(ASK) // pieces)
         chunks = [ASK[at : at + step] for at in range(0, len(ASK), step)]
         body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
-        assert await line.exchange(head + body) == (200, b"OK")
+        assert await line.exchange(head + body) == (200, b"ok")
         assert (await line.exchange(session.get))[1].startswith(b"437[")
 
 
@@ -229,7 +165,7 @@ async def test_who_closes_gets_what_waited(meet: Meet) -> None:
         one, two = await session.line(), await session.line()
         one.writer.write(session.get)
         await waits(meet, session)
-        assert await two.exchange(session.post(ASK + b"\x1e1")) == (200, b"OK")
+        assert await two.exchange(session.post(ASK + b"\x1e1")) == (200, b"ok")
         status, body = await one.exchange(b"")
         assert status == 200
         packets = body.split(b"\x1e")
@@ -245,9 +181,9 @@ async def test_a_session_has_one_upgrade_under_way(meet: Meet) -> None:
         assert sorted(status for status, _ in answers) == [101] + 19 * [400]
         chosen = lines[[status for status, _ in answers].index(101)]
         # The session is none the worse for it, and what asks to carry it ends with it.
-        assert await session.lines[0].exchange(session.post(ASK)) == (200, b"OK")
+        assert await session.lines[0].exchange(session.post(ASK)) == (200, b"ok")
         assert (await session.lines[0].exchange(session.get))[1].startswith(b"437[")
-        assert await session.lines[0].exchange(session.post(b"1")) == (200, b"OK")
+        assert await session.lines[0].exchange(session.post(b"1")) == (200, b"ok")
         async with asyncio.timeout(20):
             await chosen.reader.read()
 
@@ -259,7 +195,7 @@ async def test_polls_go_on_until_a_probe_has_come(meet: Meet) -> None:
         assert (await websocket.exchange(session.upgrade))[0] == 101
         one.writer.write(session.get)
         await waits(meet, session)
-        assert await two.exchange(session.post(ASK)) == (200, b"OK")
+        assert await two.exchange(session.post(ASK)) == (200, b"ok")
         assert (await one.exchange(b""))[1].startswith(b"437[")
 
 

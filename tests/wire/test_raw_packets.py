@@ -218,7 +218,7 @@ async def opened(session: ClientSession) -> str:
     assert text.startswith("0{")
     query = f"/socket.io/?EIO=4&transport=polling&sid={json.loads(text[1:])['sid']}"
     async with session.post(query, data="40") as response:
-        assert (response.status, await response.text()) == (200, "OK")
+        assert (response.status, await response.text()) == (200, "ok")
     async with session.get(query) as response:
         assert (await response.text()).startswith('40{"sid"')
     return query
