@@ -57,6 +57,16 @@ class Accounts:
         self._tokens = tokens
         self.limits = limits
 
+    async def before_registration(self, client: str) -> None:
+        """Refuse what its address may not do now, before it is read. Raises TooManyRequests."""
+        with self._refused("register", client):
+            await self.limits.before_registration(client)
+
+    async def before_sign_in(self, client: str) -> None:
+        """As `before_registration`."""
+        with self._refused("login", client):
+            await self.limits.before_sign_in(client)
+
     async def register(self, *, email: str, password: str, display_name: str, client: str) -> SignedIn:
         """A new account, signed in. The address is stored in lower case.
 
@@ -112,6 +122,15 @@ class Accounts:
         finally:
             actor = record.account.id if record.account else None
             self._audit.record(action, outcome=outcome, actor=actor, subject=email, address=client)
+
+    @contextmanager
+    def _refused(self, action: str, client: str) -> Generator[None]:
+        """Record where the block refuses: whose account it is about has not been read."""
+        try:
+            yield
+        except Refused as refused:
+            self._audit.record(action, outcome=refused.refusal.code, address=client)
+            raise
 
     async def _verified(self, email: str, password: str, client: str) -> Account:
         """The account that both fit. Raises :class:`Refused` (`INVALID_CREDENTIALS`)."""

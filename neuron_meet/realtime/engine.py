@@ -139,8 +139,8 @@ class EngineServer(engineio.AsyncServer):
             answer = await self._make_response(refusal, self._translate(request))
         else:
             answer = await super().handle_request(request)
-        if answer.status >= _ERRORS and hdrs.UPGRADE in request.headers:
-            answer.force_close()  # it was meant to be a websocket: nothing follows
+        if answer.status >= _ERRORS and hdrs.UPGRADE in request.headers and "sid" in request.query:
+            answer.force_close()  # a session asks for many websockets: they do not stay as idle connections
         return answer
 
     def _refuse_request(self, request: web.Request) -> dict[str, Any] | None:

@@ -226,9 +226,11 @@ class MeetingServer(socketio.AsyncServer):
             self._over(connection, reason)  # it vanished in this moment, and must not be held for a return
 
     def _event(self, connection: Connection, socket: EngineSocket, data: bytes) -> None:
-        if data.startswith(TYPING) and self.dispatcher.types_too_fast(connection.caller):
-            socket.charge(len(data))
-            return
+        if data.startswith(TYPING):
+            name = data[2 : data.index(b'"', 2)].decode()
+            if self.dispatcher.types_too_fast(connection.caller, name):
+                socket.charge(len(data))
+                return
         try:
             event = decode_event(data, self.dispatcher.most_bytes)
         except MalformedPacket as malformed:

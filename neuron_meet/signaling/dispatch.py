@@ -31,6 +31,7 @@ from neuron_meet.signaling.events import (
     ClientPayload,
     Failure,
     JoinError,
+    Success,
     Waiting,
 )
 from neuron_meet.signaling.join import join_room
@@ -95,8 +96,13 @@ class Dispatcher:
         if command is None:
             self._refuse_invalid(caller, "", errors.UNKNOWN_EVENT, reply)
             return True
-        if command.pace is Pace.TYPING and not self._limits.allow(caller, Pace.TYPING):
-            self._refuse(caller, name, errors.TOO_MANY_REQUESTS, reply)
+        if (
+            command.pace is Pace.TYPING
+            and not self._limits.allow(caller, Pace.TYPING)
+            and not self._ends_typing(caller, name)
+        ):
+            if reply is not None:
+                reply(Success())
             return False
         if (too_fast := self._too_fast(caller, command)) is not None:
             self._refuse_too_fast(caller, name, too_fast, reply)
@@ -130,9 +136,15 @@ class Dispatcher:
         )
         return True
 
-    def types_too_fast(self, caller: Caller) -> bool:
-        """Whether the next typing event is surplus, to be dropped unread. A held key makes 31 to 60 a second."""
-        return caller.gone or self._limits.exhausted(caller, Pace.TYPING)
+    def types_too_fast(self, caller: Caller, name: str) -> bool:
+        """Whether a typing event is surplus, to be dropped unread. A held key makes 31 to 60 a second."""
+        if caller.gone:
+            return True
+        return self._limits.exhausted(caller, Pace.TYPING) and not self._ends_typing(caller, name)
+
+    def _ends_typing(self, caller: Caller, name: str) -> bool:
+        """Whether an event ends what the others see: there are as many of these as of starts that were let through."""
+        return name == events.TypingStop.event and self._signaling.typing.typing(caller.sid)
 
     def busy(self, sid: str) -> bool:
         """Whether anything that a socket has asked for is still under way."""

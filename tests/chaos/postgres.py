@@ -21,7 +21,6 @@ class Postgres(PasswordServer):
 
     def __init__(self, folder: Path, meetings: Path) -> None:
         super().__init__(folder, meetings)
-        self.data = folder / "pg"
         self.database = "meetings"
 
     async def connect(self, **as_other: str) -> asyncpg.Connection[Any]:

@@ -28,7 +28,7 @@ from tests.wire.clients import Driver
 
 PEOPLE, CLIENTS = 20, 3
 MEGABYTE = 1_000_000
-MEMORY_BYTES = 48 * MEGABYTE
+MEMORY_BYTES = 80 * MEGABYTE
 """What one stranger may make the server's memory grow by: what waits for twelve connections that read nothing."""
 LOOP_SECONDS = 0.4
 """CPU time of the event loop that a stranger may take for each second begun, in which 6 MB come at most."""

@@ -80,7 +80,7 @@ async def test_requests_have_ids(database_url: str, js: Driver) -> None:
                 processors=[structlog.contextvars.merge_contextvars]
             ) as logged:
                 headers = {"X-Request-Id": given} if given else {}
-                async with session.get("/api/rooms/code/abc-defg-hij", headers=headers) as response:
+                async with session.get("/api/rooms/code/abc-def-ghi", headers=headers) as response:
                     answered = response.headers["X-Request-Id"]
             assert (answered == given) is kept
             assert {line["request"] for line in logged} <= {answered}

@@ -156,7 +156,9 @@ async def test_text_is_utf_8_whatever_the_content_type_says(meet: Meet) -> None:
         request = session.post('427["no-such-event","κόσμε"]'.encode())
         for given in (b"Host: x", b"Host: x\r\nContent-Type: text/plain;charset=UTF-8"):
             assert await session.lines[0].exchange(request.replace(b"Host: x", given, 1)) == OK
-            assert await session.lines[0].exchange(session.get) == (200, ANSWER)
+            packets: list[bytes] = []
+            while ANSWER not in packets:  # a busy machine's answer may come with a ping, or after one
+                packets += (await session.lines[0].exchange(session.get))[1].split(b"\x1e")
 
 
 async def test_one_post_at_a_time(meet: Meet) -> None:

@@ -252,4 +252,4 @@ async def test_a_start_that_fails_says_the_same_without_a_host(
     listening = socket.create_server(("127.0.0.1", 0))  # takes connections and never answers
     with listening:
         port = listening.getsockname()[1]
-        assert "did not answer in time" in await refusal(f"postgresql://a@127.0.0.1:{port}/a")
+        assert "did not answer " in await refusal(f"postgresql://a@127.0.0.1:{port}/a")
