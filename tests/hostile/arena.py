@@ -28,8 +28,6 @@ from tests.wire.clients import Driver
 
 PEOPLE, CLIENTS = 20, 3
 MEGABYTE = 1_000_000
-MEMORY_BYTES = 80 * MEGABYTE
-"""What one stranger may make the server's memory grow by: what waits for twelve connections that read nothing."""
 LOOP_SECONDS = 0.4
 """CPU time of the event loop that a stranger may take for each second begun, in which 6 MB come at most."""
 SAMPLE_SECONDS = 0.02
@@ -159,7 +157,7 @@ class Arena:
             cost.wrong.append(f"the stranger could not begin: {cost.failed}")
         if cost.lost:
             cost.wrong.append(f"{len(cost.lost)} honest people noticed: {'; '.join(cost.lost[:3])}")
-        if cost.memory > MEMORY_BYTES:
+        if cost.memory > stranger.megabytes * MEGABYTE:
             cost.wrong.append(f"memory grew by {cost.memory / MEGABYTE:.0f} MB")
         if stranger.becomes == STAYS and cost.closed:
             cost.wrong.append("was ended, although people do this")

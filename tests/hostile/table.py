@@ -44,6 +44,8 @@ class Stranger:
     becomes: str = ""
     kept: int | None = None
     served: bool = False
+    megabytes: int = 80
+    """What it may make the server's memory grow by: what waits for twelve connections that read nothing."""
 
 
 SHORT_FRAMES = {
@@ -317,6 +319,7 @@ def _http() -> Iterator[Stranger]:
         "http",
         scripts.requesting(MESSAGES, connections=60, pipelined=1, reads=NOTHING),
         short=True,
+        megabytes=180,  # pages of 3.2 MB are made four at a time, and the allocator keeps what that took
     )
     yield Stranger(
         "HTTP: large answers, 10 pipelined, unread",
