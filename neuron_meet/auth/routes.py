@@ -60,6 +60,12 @@ class LoggedIn(View):
 def auth_routes(accounts: Accounts) -> list[Route[Any]]:
     """The routes of `/api/auth`."""
 
+    async def before_registration(address: str) -> None:
+        await accounts.before_registration(address)
+
+    async def before_sign_in(address: str) -> None:
+        await accounts.before_sign_in(address)
+
     async def register(call: Call[Registration]) -> Registered:
         given = call.input
         signed_in = await accounts.register(
@@ -86,7 +92,7 @@ def auth_routes(accounts: Accounts) -> list[Route[Any]]:
             summary="Create an account and sign it in",
             handler=register,
             input=Registration,
-            guard=accounts.before_registration,
+            guard=before_registration,
             output=Registered,
             status=201,
             refusals=(EMAIL_TAKEN, TOO_MANY_REQUESTS, UNAVAILABLE),
@@ -97,7 +103,7 @@ def auth_routes(accounts: Accounts) -> list[Route[Any]]:
             summary="Sign in",
             handler=login,
             input=Login,
-            guard=accounts.before_sign_in,
+            guard=before_sign_in,
             output=LoggedIn,
             status=201,
             refusals=(INVALID_CREDENTIALS, TOO_MANY_REQUESTS, UNAVAILABLE),
