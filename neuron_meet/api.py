@@ -21,6 +21,7 @@ from neuron_meet.errors import ROOM_NOT_FOUND
 from neuron_meet.ice.routes import ice_routes
 from neuron_meet.ice.servers import IceServers
 from neuron_meet.ops.health import Health
+from neuron_meet.pace import UNPACED, Pace
 from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.application import build_application
 from neuron_meet.rest.limits import FailureLimit, Shared
@@ -60,12 +61,13 @@ def build_api(
     addresses: ClientAddresses | None = None,
     audit: Audit = NOWHERE,
     shared: Shared | None = None,
+    pace: Pace = UNPACED,
 ) -> Api:
     """Everything under `/api`, and the front end: the built-in page, or the one in `CLIENT_DIST`.
 
     The application may get more routes (Socket.IO's) before it starts, and lets go of its threads at its cleanup.
     `addresses`: from a request to its client's address (by TRUSTED_PROXIES unless given). `shared`: where limits are
-    counted by all nodes. Raises :class:`~neuron_meet.web_client.ClientMissingError`.
+    counted by all nodes. `pace`: of requests (pace.py). Raises :class:`~neuron_meet.web_client.ClientMissingError`.
     """
     users = Users(database)
     attendance = Attendance(database)
@@ -101,6 +103,7 @@ def build_api(
         unavailable=(StoreError,),
         addresses=addresses,
         in_background=in_background,
+        pace=pace,
     )
     add_web_client(application, settings, npm_package("socket.io-client"))
 

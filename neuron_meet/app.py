@@ -25,6 +25,7 @@ from neuron_meet.ops.health import Health
 from neuron_meet.ops.logs import name_everywhere
 from neuron_meet.ops.stalls import StallWatch
 from neuron_meet.ops.tracing import traced
+from neuron_meet.pace import Pace
 from neuron_meet.realtime.server import MeetingServer
 from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.connections import BoundedRunner, Connections
@@ -179,6 +180,9 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         audit = stack.enter_context(_audited(settings, instance if node else ""))
         shared = counts and counts.windows
         addresses = ClientAddresses(settings.trusted_proxies)
+        pace = Pace(
+            settings.limit_requests_address if settings.rate_limit_enabled else None, addresses.is_proxy
+        )
         api = build_api(
             settings,
             database,
@@ -187,9 +191,10 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
             addresses=addresses,
             audit=audit,
             shared=shared,
+            pace=pace,
         )
         limits = EventLimits(settings, counts)
-        sockets = _sockets(settings, Handshake(api.tokens), limits, addresses)
+        sockets = _sockets(settings, Handshake(api.tokens), limits, addresses, pace)
         dispatcher = Dispatcher(signaling, limits, max_sdp_bytes=settings.max_payload_bytes, audit=audit)
         sockets.serve(dispatcher)
         signaling.deliver = signaling.deliver_here = sockets.deliver
@@ -341,7 +346,7 @@ def _at_once(settings: Settings, addresses: ClientAddresses) -> AtOnce:
 
 
 def _sockets(
-    settings: Settings, handshake: Handshake, limits: EventLimits, addresses: ClientAddresses
+    settings: Settings, handshake: Handshake, limits: EventLimits, addresses: ClientAddresses, pace: Pace
 ) -> MeetingServer:
     return MeetingServer(
         handshake=handshake,
@@ -349,6 +354,7 @@ def _sockets(
         allow_connection_anywhere=limits.allow_connection_anywhere,
         client_address=addresses,
         at_once=_at_once(settings, addresses),
+        pace=pace,
         max_buffered_bytes=max_buffered_bytes(settings),
         max_packet_bytes=max(1_000_000, 4 * settings.max_payload_bytes),
         frame_rate=settings.limit_frames if settings.rate_limit_enabled else None,

@@ -124,6 +124,11 @@ class Bucket:
         self._tokens = float(rate.count)
         self._at = monotonic()
 
+    @property
+    def was_filled(self) -> bool:
+        """Whether there was a token when it was last looked at: then there is one now, at a fraction of the price."""
+        return self._tokens >= 1
+
     def empty(self, rate: Rate) -> bool:
         """Whether there is no token now."""
         now = monotonic()
@@ -140,6 +145,12 @@ class Bucket:
             return False
         self._tokens -= 1
         return True
+
+    def charge(self, rate: Rate) -> float:
+        """Take a token, of the next ones where there is none. Returns the seconds until it would have been there."""
+        self.empty(rate)
+        self._tokens -= 1
+        return max(0.0, -self._tokens * rate.seconds / rate.count)
 
     def give_back(self) -> None:
         """A token that was taken is not used."""
@@ -178,6 +189,15 @@ class Buckets:
                 return False
             taken.append(bucket)
         return True
+
+    def charge(self, address: str) -> float:
+        """Take a token of the address, and of each network around it, there or not. Returns the seconds until all of
+        them would have been there.
+        """
+        return max(
+            self._bucket(key, self._rates[times]).charge(self._rates[times])
+            for key, times in counted(address)
+        )
 
     def _bucket(self, key: str, rate: Rate) -> Bucket:
         buckets = self._buckets

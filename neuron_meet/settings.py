@@ -160,6 +160,9 @@ class Settings(BaseSettings):
         "600 per minute", "look-ups by room code that find nothing or nobody, from one address"
     )
     limit_connections_address: RateSetting = _rate("600 per minute", "connections from one address")
+    limit_requests_address: RateSetting = _rate(
+        "5000 per 10 seconds", "HTTP requests of one address; what comes faster waits for its turn"
+    )
     limit_joins_address: RateSetting = _rate(
         "600 per minute", "joins from one address (a company behind one NAT)"
     )

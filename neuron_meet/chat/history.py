@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from neuron_meet.rooms.reading import Reader, Reading
 from neuron_meet.store.attendance import Attendance
 from neuron_meet.store.models import Message
+
+PAGES_AT_ONCE = 2
+"""Pages that are read at the same time. One of 200 long messages takes some 30 MB while it is read, for 3 MB of answer;
+one process gains nothing by reading more of them side by side."""
 
 
 class UnknownMessageError(Exception):
@@ -17,6 +23,7 @@ class History:
     def __init__(self, attendance: Attendance, reading: Reading) -> None:
         self._attendance = attendance
         self._reading = reading
+        self._turns = asyncio.Semaphore(PAGES_AT_ONCE)
 
     async def page(self, room_id: str, caller_id: str, *, limit: int, before: str | None) -> list[Message]:
         """The newest `limit` messages that the caller may read (of those just older than the message `before`),
@@ -28,6 +35,10 @@ class History:
         """
 
         async def messages(reader: Reader) -> list[Message]:
+            async with self._turns:
+                return await read(reader)
+
+        async def read(reader: Reader) -> list[Message]:
             if before is None:
                 return await self._attendance.messages(room_id, limit=limit, until=reader.until)
             anchor = await self._attendance.message(room_id, before)

@@ -15,6 +15,7 @@ from engineio.async_drivers.aiohttp import translate_request
 
 from neuron_meet import errors
 from neuron_meet.ceilings import AtOnce
+from neuron_meet.pace import Pace
 from neuron_meet.rates import Rate
 from neuron_meet.realtime.frames import Frame, websocket_text
 from neuron_meet.realtime.socket import EngineSocket
@@ -62,6 +63,7 @@ class EngineServer(engineio.AsyncServer):
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
         at_once: AtOnce,
+        pace: Pace,
         max_buffered_bytes: int,
         frame_rate: Rate | None,
         **options: Any,
@@ -80,6 +82,7 @@ class EngineServer(engineio.AsyncServer):
         self._client_address = client_address
         self.at_once = at_once
         """Connections and upgrades that are there, by address and in all."""
+        self.pace = pace
         self._to_flush: list[EngineSocket] = []
         self.sockets: dict[str, EngineSocket] = {}
         self.slow_dropped = 0
@@ -125,10 +128,13 @@ class EngineServer(engineio.AsyncServer):
 
         Upstream turns each into a WSGI environment and looks at it from all sides. A new websocket, asked for as
         every client of the protocol does and with nothing in its way, goes without that; the rest, and whatever
-        is to be refused, goes through upstream.
+        is to be refused, goes through upstream. Requests of a session have a pace of its own (`LIMIT_FRAMES`).
         """
+        is_new = request.rel_url.raw_query_string == _NEW_WEBSOCKET
+        if is_new or request.query.get("sid") not in self.sockets:
+            await self.pace.keep(self._client_address(request))
         if (
-            request.rel_url.raw_query_string == _NEW_WEBSOCKET
+            is_new
             and not self.draining
             and self._welcomes_origin(request)
             and (upgrade := _upgrade(request)) is not None

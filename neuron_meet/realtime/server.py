@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from neuron_meet.ceilings import AtOnce
+from neuron_meet.pace import Pace
 from neuron_meet.rates import Rate
 from neuron_meet.realtime.connecting import Connecting
 from neuron_meet.realtime.connection import Connection
@@ -50,6 +51,7 @@ class MeetingServer(socketio.AsyncServer):
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
         at_once: AtOnce,
+        pace: Pace,
         max_buffered_bytes: int,
         max_packet_bytes: int,
         frame_rate: Rate | None,
@@ -62,6 +64,7 @@ class MeetingServer(socketio.AsyncServer):
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
         self._at_once = at_once
+        self._pace = pace
         self._max_buffered_bytes = max_buffered_bytes
         self._frame_rate = frame_rate
         super().__init__(
@@ -165,7 +168,9 @@ class MeetingServer(socketio.AsyncServer):
     def message(self, socket: EngineSocket, data: bytes) -> None:
         """A Socket.IO packet (`data` begins with its type)."""
         connection = self.by_engine.get(socket.sid)
-        kind, rest = data[:1], in_default_namespace(data[1:])
+        kind, rest = data[:1], data[1:]
+        if rest[:1] == b"/":
+            rest = in_default_namespace(rest)
         if kind == b"2" and connection is not None and rest is not None:
             self._event(connection, socket, rest)
         elif kind == b"0" and rest is not None:
@@ -226,11 +231,13 @@ class MeetingServer(socketio.AsyncServer):
             self._over(connection, reason)  # it vanished in this moment, and must not be held for a return
 
     def _event(self, connection: Connection, socket: EngineSocket, data: bytes) -> None:
-        if data.startswith(TYPING):
-            name = data[2 : data.index(b'"', 2)].decode()
-            if self.dispatcher.types_too_fast(connection.caller, name):
-                socket.charge(len(data))
-                return
+        if (
+            data[2:8] == b"typing"
+            and data.startswith(TYPING)
+            and self.dispatcher.types_too_fast(connection.caller, stops=data.startswith(TYPING[1]))
+        ):
+            socket.charge(len(data))
+            return
         try:
             event = decode_event(data, self.dispatcher.most_bytes)
         except MalformedPacket as malformed:
@@ -318,6 +325,7 @@ class MeetingServer(socketio.AsyncServer):
                 allow_connection_anywhere=self._allow_connection_anywhere,
                 client_address=self._client_address,
                 at_once=self._at_once,
+                pace=self._pace,
                 max_buffered_bytes=self._max_buffered_bytes,
                 frame_rate=self._frame_rate,
                 **options,

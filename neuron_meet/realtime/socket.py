@@ -8,22 +8,19 @@ python-engineio#133).
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiohttp import ClientError, StreamReader, web
+from aiohttp import web
 from engineio import packet
 from engineio.async_socket import AsyncSocket
-from engineio.exceptions import ContentTooLongError, EngineIOError
 
 from neuron_meet.errors import BINARY_PARSER
 from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
-from neuron_meet.realtime.packets import asks_for_ack
-from neuron_meet.realtime.websocket import FRAMES_A_TURN, NORMAL, UNSUPPORTED, WebSocket, is_unicode
+from neuron_meet.realtime.polling import Polling
+from neuron_meet.realtime.websocket import NORMAL, UNSUPPORTED, WebSocket
 from neuron_meet.repeats import seldom
 
 if TYPE_CHECKING:
@@ -33,31 +30,6 @@ log = structlog.get_logger(__name__)
 
 CLEAN_CLOSE_CODES = frozenset({1000, 1001})
 """Close frames of a client that means to go (docs/protocol.md#recovery)."""
-PACKETS_PER_POST = 1000
-"""Packets in one polling request at most; a client batches what fits into `maxPayload`."""
-QUEUED_PACKET_BYTES = 100
-"""What a packet that waits for a poll takes beside its bytes."""
-
-
-class Poll:
-    """A polling client's GET that waits for packets."""
-
-    __slots__ = ("arrived", "request", "stamp")
-
-    def __init__(self, request: web.Request) -> None:
-        self.request = request
-        self.stamp = _stamp(request)
-        self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def gone(self) -> bool:
-        """Whether its connection is: what is sent to it reaches nobody."""
-        return is_gone(self.request)
-
-    def wake(self) -> None:
-        """There is something for it."""
-        if not self.arrived.done():
-            self.arrived.set_result(None)
 
 
 class EngineSocket(AsyncSocket):
@@ -73,30 +45,21 @@ class EngineSocket(AsyncSocket):
         self.session = None  # upstream's dictionary; nothing uses it
         self.has_been_connected = False
         """Whether it has asked for the namespace before: each time after the first counts as a new connection."""
-        self._queued: deque[bytes] | None = None
-        """Packets that wait for a poll."""
-        self._queued_bytes = 0
-        self.poll_waiting: Poll | None = None
-        """A polling client's GET that waits."""
-        self._answered: tuple[str, list[packet.Packet]] = ("", [])
-        """The stamp of the last GET that took packets, and those, until the next GET shows that they have come: no more
-        than may wait for a poll."""
-        self.post_under_way: web.Request | None = None
-        """A polling client's POST that is being read or handled."""
-        self._last_post = b""
-        """The hash of the body of the POST that was handled last."""
+        self.polling: Polling | None = None
+        """What waits to be fetched, until a websocket carries it."""
         self._upgrade: WebSocket | None = None
         """The websocket that asks to carry it."""
         self._outgoing: list[bytes] = []
-        self._written = 0
-        """Bytes given to the websocket's transport."""
-        self._written_at_ping = 0
-        self._ping_queued = False
+        self._pinged = False
+        """Whether a ping was written to the websocket and is not answered."""
+        self._written_since = 0
+        """Bytes that were written after it."""
+        self.ping_queued = False
+        """Whether a ping waits to be fetched."""
         self._heartbeat = Heartbeat(
             server.ping_interval, server.ping_timeout, ping=self._ping, dead=self._pong_missing
         )
         self._meaningless: FrameBudget | None = None
-        self._requests: FrameBudget | None = None
         self.in_debt = False
         """Whether it has sent more that means nothing than it may, and must not be read for a while."""
 
@@ -113,13 +76,9 @@ class EngineSocket(AsyncSocket):
                 self.server.flush_soon(self)
             self._outgoing.append(frame.websocket)
             return
-        if self._queued is None:
-            self._queued = deque()
-        self._queued.append(frame.body)
-        self._queued_bytes += len(frame.body) + QUEUED_PACKET_BYTES
-        if self.poll_waiting is not None:
-            self.poll_waiting.wake()
-        if self._queued_bytes > self.server.max_buffered_bytes:
+        polling = self._polled()
+        polling.put(frame.body)
+        if polling.queued_bytes > self.server.max_buffered_bytes:
             self._too_slow()
 
     @property
@@ -127,7 +86,7 @@ class EngineSocket(AsyncSocket):
         """What waits for the client to take it, in bytes."""
         transport = self._transport
         if transport is None:
-            return self._queued_bytes
+            return 0 if self.polling is None else self.polling.queued_bytes
         return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
     def flush(self) -> None:
@@ -144,7 +103,8 @@ class EngineSocket(AsyncSocket):
         if transport is None or transport.is_closing():  # cut, and not heard of yet; uvloop raises on a write
             return
         transport.write(data)
-        self._written += len(data)
+        if self._pinged:
+            self._written_since += len(data)
         if transport.get_write_buffer_size() > self.server.max_buffered_bytes:
             self._too_slow()
 
@@ -156,145 +116,31 @@ class EngineSocket(AsyncSocket):
         """Upstream's way to wait for packets; nothing of this server uses it."""
         raise NotImplementedError
 
-    # -- polling
+    # -- requests
+    def _polled(self) -> Polling:
+        if self.polling is None:
+            self.polling = Polling(self)
+        return self.polling
+
     async def handle_get_request(self, environ: dict[str, Any]) -> Any:
-        """A GET of a polling client, answered when there are packets; or a request for an upgrade to websocket.
-
-        One of each at a time. A second GET beside one that waits ends the connection, as it does with Node's
-        server: a browser that repeats a GET whose connection was cut does not tell its page, and what goes into
-        the first one is lost. Where the first one's connection is known to be gone, the second takes its place.
-        Raises EngineIOError, which is answered with 400.
-
-        Clients stamp each GET (`t`), so one that is repeated is known, whatever became of the first: it takes its
-        place, and gets what that one took. nginx (`proxy_next_upstream`) and Caddy repeat a GET whose answer was lost
-        between them and this server, and tell nobody.
+        """A GET of a polling client, answered when there are packets; or a request for an upgrade to websocket, of
+        which one may be under way. Raises EngineIOError, which is answered with 400.
         """
-        request = cast("web.Request", environ["aiohttp.request"])
         if _asks_for_websocket(environ):
             if self._upgrade is not None or self.upgraded or self.closed:
                 return self.server.refuse()
             if (refusal := self.server.refuse_upgrade(self)) is not None:
                 return refusal
             return await self._upgrade_websocket(environ)
-        stamp, (answered, taken) = _stamp(request), self._answered
-        if stamp and stamp == answered:
-            return taken
-        if self.upgrading or self.upgraded:
-            return [packet.Packet(packet.NOOP)]
-        former = self.poll_waiting
-        if former is not None and not former.gone and not (stamp and stamp == former.stamp):
-            raise EngineIOError
-        await self._unhurried()
-        return await self.packets_for(request)
+        return await self._polled().get(environ["aiohttp.request"])
 
     async def packets_for(self, request: web.Request) -> list[packet.Packet]:
-        """What has gathered for a polling client, once there is something.
-
-        Nothing is taken for a request whose connection is gone, or whose place another has taken: it is kept for the
-        next one.
-        """
-        self._answered = ("", [])
-        if not self._queued and not self.closed:
-            poll = Poll(request)
-            former, self.poll_waiting = self.poll_waiting, poll
-            if former is not None:
-                former.wake()
-            try:
-                await poll.arrived
-                if self.poll_waiting is not poll:
-                    return [packet.Packet(packet.NOOP)]
-            finally:
-                if self.poll_waiting is poll:
-                    self.poll_waiting = None
-        if is_gone(request):
-            return []
-        bodies = list(self._queued or ())
-        self._queued, self._queued_bytes, self._ping_queued = None, 0, False
-        if not bodies:
-            return [packet.Packet(packet.NOOP)]
-        taken = [packet.Packet(int(body[:1]), body[1:].decode() or None) for body in bodies]
-        self._answered = (_stamp(request), taken)
-        return taken
-
-    async def _unhurried(self) -> None:
-        """Requests of one client that follow each other faster than frames may are handled more slowly."""
-        rate = self.server.frame_rate
-        if rate is None:
-            return
-        if self._requests is None:
-            self._requests = FrameBudget(rate)
-        self._requests.charge()
-        if seconds := self._requests.pause():
-            await asyncio.sleep(seconds)
+        """What waits for a polling client, at the end of its handshake."""
+        return await self._polled().packets_for(request)
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
-        """Packets of a polling client, one POST at a time, so that they stay in order.
-
-        Upstream refuses more than 16 in one request, which clients do send, and takes what has arrived of the body
-        for all of it. One that the browser sends again by itself, because the connection was cut under the first, is
-        answered and not handled again, where it is known to be the same. Raises ContentTooLongError; EngineIOError
-        where the client hangs up in the middle, or sends a second request beside the first.
-        """
-        request = cast("web.Request", environ["aiohttp.request"])
-        if self.post_under_way is not None and not is_gone(self.post_under_way):
-            raise EngineIOError
-        self.post_under_way = request
-        try:
-            await self._unhurried()
-            body = await self._read(environ["wsgi.input"])
-            if not is_unicode(body):
-                self.charge(len(body))
-                return
-            packets = body.split(b"\x1e", PACKETS_PER_POST)
-            if len(packets) > PACKETS_PER_POST:
-                raise ContentTooLongError
-            if self._is_repeated(body, packets):
-                self.charge(len(body))
-                return
-            await self._take_all(packets)
-        except EngineIOError:
-            if (
-                not self.closed
-            ):  # else upstream has no answer (python-engineio 4.15.1, AsyncServer.handle_request)
-                raise
-        finally:
-            if self.post_under_way is request:
-                self.post_under_way = None
-
-    def _is_repeated(self, body: bytes, packets: list[bytes]) -> bool:
-        """Whether a POST is the one before once more: the same bytes, and among them an event with the id of an
-        acknowledgement, which a client uses once in a session. Nothing comes between the two: a client sends its next
-        POST when the one before is answered.
-        """
-        found = hashlib.blake2b(body, digest_size=16).digest()
-        last, self._last_post = self._last_post, found
-        return found == last and any(asks_for_ack(packet) for packet in packets)
-
-    async def _take_all(self, packets: list[bytes]) -> None:
-        for number, data in enumerate(packets, 1):
-            if self.closed:
-                return
-            if data[:1] == b"b" and not self.has_been_connected:
-                self._say_binary()
-                raise EngineIOError
-            self.take(data)
-            if number % FRAMES_A_TURN == 0 or self.in_debt:
-                await asyncio.sleep(self.pay_debt())  # the others have their turn
-
-    async def _read(self, content: StreamReader) -> bytes:
-        """The body of a request, to its end, whether or not it says how long it is (RFC 9112 §6)."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
-                while chunk := await content.readany():
-                    body += chunk
-                    if len(body) > self.server.max_http_buffer_size:
-                        raise ContentTooLongError
-        except (asyncio.IncompleteReadError, ConnectionError, ClientError, TimeoutError) as error:
-            raise EngineIOError from error
-        except web.RequestPayloadError as error:
-            raise EngineIOError from error
-        return bytes(body)
+        """Packets of a polling client. Raises ContentTooLongError and EngineIOError, which are answered with 400."""
+        await self._polled().post(environ["aiohttp.request"], environ["wsgi.input"])
 
     # -- receiving
     async def receive(self, pkt: packet.Packet) -> None:
@@ -307,6 +153,7 @@ class EngineSocket(AsyncSocket):
         if kind == b"4":
             self.server.sink.message(self, data[1:])
         elif kind == b"3" and self._heartbeat.awaits_pong and self._ping_has_left():
+            self._pinged = False
             self._heartbeat.wait()
             self.server.sink.ponged(self)
         elif kind == b"1":
@@ -319,15 +166,16 @@ class EngineSocket(AsyncSocket):
         would wait for ever.
         """
         if not self.has_been_connected and not self.closed:
-            self._say_binary()
+            self.say_binary()
             self.end("binary parser", clean=True, code=UNSUPPORTED, text=BINARY_PARSER)
 
-    def _say_binary(self) -> None:
+    def say_binary(self) -> None:
+        """Say that its packets come from another parser."""
         seldom(log.warning, "client refused, its packets are binary", by={"address": self.address})
 
     def _leave(self) -> None:
         """The client closes the connection. A poll that waits is answered with what there is, or a NOOP."""
-        if self.poll_waiting is not None:
+        if self.polling is not None and self.polling.waiting is not None:
             self.write(NOOP)
         self.end(self.server.reason.CLIENT_DISCONNECT, abort=self.websocket is None)
 
@@ -364,17 +212,17 @@ class EngineSocket(AsyncSocket):
 
     def _ping(self) -> None:
         self.server.sink.pinged(self)
-        self._ping_queued = self._transport is None
+        self.ping_queued = self._transport is None
         self.write(PING)
         self.flush()
-        self._written_at_ping = self._written
+        self._pinged, self._written_since = True, 0
 
     def _ping_has_left(self) -> bool:
         """Whether the client can have seen the ping: a pong before that is no answer to it."""
         transport = self._transport
         if transport is None or transport.is_closing():
-            return not self._ping_queued
-        return self._written - transport.get_write_buffer_size() >= self._written_at_ping
+            return not self.ping_queued
+        return transport.get_write_buffer_size() <= self._written_since
 
     def _pong_missing(self) -> None:
         self.end(self.server.reason.PING_TIMEOUT, abort=True)
@@ -446,22 +294,22 @@ class EngineSocket(AsyncSocket):
         self.connected = self.upgraded = True
         self.upgrading = False
         self.websocket, self._transport = ws, ws.transport
-        self._answered = ("", [])  # a client upgrades once its last poll is answered
         self._send_queued()
         if upgraded:
             ws.receiver = self.take
-            if self.poll_waiting is not None:
-                self.poll_waiting.wake()
         else:
             ws.start(self, self.take)
 
     def _send_queued(self) -> None:
         """Send what waited for a poll."""
-        queued, self._queued = self._queued, None
-        self._queued_bytes, self._ping_queued = 0, False
-        for body in queued or ():
+        polling, self.ping_queued = self.polling, False
+        if polling is None:
+            return
+        polling.upgraded()
+        for body in polling.take_all():
             if body != NOOP.body:
                 self.write(Frame(body))
+        polling.wake()
 
     # -- ending
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
@@ -486,22 +334,12 @@ class EngineSocket(AsyncSocket):
         if self._upgrade is not None:
             self._upgrade.abort()
         if self.websocket is None:
-            if self.poll_waiting is not None:
-                self.poll_waiting.wake()
+            if self.polling is not None:
+                self.polling.wake()
         elif abort:
             self.websocket.abort()
         else:
             self.websocket.close(code, text)
-
-
-def is_gone(request: web.Request) -> bool:
-    """Whether a request's connection is: nobody reads the answer."""
-    return request.transport is None or request.transport.is_closing()
-
-
-def _stamp(request: web.Request) -> str:
-    """What a client puts into the URL of each request so that no two are the same, "" where it does not."""
-    return request.query.get("t", "")
 
 
 def _asks_for_websocket(environ: dict[str, Any]) -> bool:

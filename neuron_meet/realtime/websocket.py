@@ -91,6 +91,8 @@ class WebSocket:
         """Frames taken from it, fragments counted as one."""
         self.unfinished = 0
         """Bytes read since the last text message, without those of other frames."""
+        self.over = False
+        """Whether nothing more is read from it."""
 
     async def __call__(self, environ: dict[str, Any]) -> web.StreamResponse:
         """Answer the upgrade request and run the handler until the connection ends."""
@@ -153,9 +155,9 @@ class WebSocket:
         if kind is WSMsgType.TEXT:
             self.unfinished = 0
             data: bytes = message.data
-            if self._closing is not None or self._ended.done():
+            if self._closing is not None or self.over:
                 self._charge(len(data))
-            elif is_unicode(data):
+            elif data.isascii() or is_unicode(data):  # this is each packet's way: a call less
                 self.receiver(data)
             else:
                 self.fail(INVALID_TEXT)
@@ -192,11 +194,6 @@ class WebSocket:
         if self.session is not None:
             self.session.charge(size)
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is read from it."""
-        return self._ended.done()
-
     def fail(self, code: int) -> None:
         """The peer broke the protocol, or a packet was too large."""
         self.close(code)
@@ -216,6 +213,7 @@ class WebSocket:
             self._closing.cancel()
         if self._reader is not None:
             self._reader.stop()
+        self.over = True
         if not self._ended.done():
             self._ended.set_result(code)
         if self.transport is not None and not self.transport.is_closing():
@@ -229,12 +227,13 @@ class _Reader:
     mean nothing is paid; the transport is not read meanwhile, so that TCP slows the sender.
     """
 
-    __slots__ = ("_first", "_next", "_parser", "_rest", "_websocket")
+    __slots__ = ("_first", "_next", "_parse", "_parser", "_rest", "_websocket")
 
     def __init__(self, websocket: WebSocket, protocol: Any) -> None:
         packets = _Packets(websocket, protocol, asyncio.get_running_loop())
         # One more: the parser refuses what is as large as its limit, which is what clients are told they may send.
         self._parser = WebSocketReader(packets, websocket.max_bytes + 1, compress=False, decode_text=False)
+        self._parse = self._parser.feed_data
         self._websocket = websocket
         self._rest = b""
         self._next: asyncio.Handle | None = None
@@ -255,7 +254,9 @@ class _Reader:
             self._rest += data  # what was read before the pause took hold
         elif len(data) <= SLICE_BYTES:
             self._feed(data)
-            self._heed_debt()
+            session = self._websocket.session
+            if session is not None and session.in_debt:
+                self._heed_debt()
         else:
             self._rest = data
             self._go_on()
@@ -278,7 +279,7 @@ class _Reader:
             return
         before = websocket.frames
         websocket.unfinished += len(data)
-        self._parser.feed_data(data)
+        self._parse(data)
         if websocket.frames == before:
             if len(data) < SMALL_READ_BYTES and websocket.session is not None:
                 websocket.session.charge()

@@ -49,6 +49,8 @@ GONE = "GONE"
 PACKET_AROUND_PAYLOAD = 20_000
 """Bytes of an event's packet beside its payload: name and id, and further arguments, which mean nothing."""
 
+_TYPING = Pace.TYPING  # looked up at every event: an enum's member costs more than a name of the module
+
 Reply = Callable[[Ack], None]
 """Sends the acknowledgement; None where the client wants none."""
 
@@ -97,9 +99,9 @@ class Dispatcher:
             self._refuse_invalid(caller, "", errors.UNKNOWN_EVENT, reply)
             return True
         if (
-            command.pace is Pace.TYPING
+            command.pace is _TYPING
             and not self._limits.allow(caller, Pace.TYPING)
-            and not self._ends_typing(caller, name)
+            and not (name == events.TypingStop.event and self._is_typing(caller))
         ):
             if reply is not None:
                 reply(Success())
@@ -136,15 +138,15 @@ class Dispatcher:
         )
         return True
 
-    def types_too_fast(self, caller: Caller, name: str) -> bool:
+    def types_too_fast(self, caller: Caller, *, stops: bool) -> bool:
         """Whether a typing event is surplus, to be dropped unread. A held key makes 31 to 60 a second."""
         if caller.gone:
             return True
-        return self._limits.exhausted(caller, Pace.TYPING) and not self._ends_typing(caller, name)
+        return self._limits.exhausted(caller, _TYPING) and not (stops and self._is_typing(caller))
 
-    def _ends_typing(self, caller: Caller, name: str) -> bool:
-        """Whether an event ends what the others see: there are as many of these as of starts that were let through."""
-        return name == events.TypingStop.event and self._signaling.typing.typing(caller.sid)
+    def _is_typing(self, caller: Caller) -> bool:
+        """Whether the others see so: there are as many stops as of starts that were let through."""
+        return self._signaling.typing.typing(caller.sid)
 
     def busy(self, sid: str) -> bool:
         """Whether anything that a socket has asked for is still under way."""
@@ -286,7 +288,7 @@ class Dispatcher:
     def _too_fast(self, caller: Caller, command: Command) -> Refusal | None:
         """Why the caller may not send this now, or None."""
         pace = command.pace
-        if pace is Pace.TYPING:
+        if pace is _TYPING:
             return None  # counted already
         if not self._limits.allow(caller, pace):
             return errors.TOO_MANY_MESSAGES if pace is Pace.CHAT else errors.TOO_MANY_REQUESTS

@@ -74,7 +74,9 @@ class EventLimits:
     def exhausted(self, caller: Caller, pace: Pace) -> bool:
         """Whether the caller may do none of that class now. Takes nothing."""
         bucket = caller.buckets.get(pace.value)
-        return self._enabled and bucket is not None and bucket.empty(self._rates[pace])
+        return (
+            bucket is not None and self._enabled and not bucket.was_filled and bucket.empty(self._rates[pace])
+        )
 
     def allow_join_from(self, address: str) -> bool:
         """Whether one more join may come from that address to this node now."""

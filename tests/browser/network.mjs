@@ -4,6 +4,7 @@ import { connect, createServer } from "node:net";
 
 export class Network {
   #links = new Set();
+  #polls = new Map(); // connections on which a poll of Engine.IO waits, with the number of it on that connection
   #server;
   #works = true;
 
@@ -22,6 +23,17 @@ export class Network {
   cut() {
     this.#works = false;
     for (const socket of this.#links) socket.resetAndDestroy();
+  }
+
+  /** Of each poll that waits: the how manieth request of its connection it is. */
+  get polls() {
+    return [...this.#polls.values()];
+  }
+
+  /** Cut the connections on which polls wait (a reset, without a word). Browsers repeat such a request by themselves. */
+  cutPolls() {
+    for (const socket of this.#polls.keys()) socket.resetAndDestroy();
+    this.#polls.clear();
   }
 
   mend() {
@@ -43,6 +55,14 @@ export class Network {
       });
       socket.pipe(other);
     }
+    let requests = 0;
+    near.on("data", (data) => {
+      const [method, path] = data.toString("latin1", 0, 100).split(" ");
+      if (method === "GET" || method === "POST") requests += 1;
+      if (method === "GET" && path.startsWith("/socket.io/") && path.includes("sid=")) this.#polls.set(near, requests);
+    });
+    far.on("data", () => this.#polls.delete(near));
+    near.on("close", () => this.#polls.delete(near));
     if (!this.#works) near.resetAndDestroy();
   }
 }

@@ -165,7 +165,7 @@ async def test_one_post_at_a_time(meet: Meet) -> None:
     async with polling(meet) as session:
         one, two = await session.line(), await session.line()
         one.writer.write(session.post(ASK)[:-5])
-        await until(lambda: meet.server.sockets.eio.sockets[session.sid].post_under_way)
+        await until(lambda: meet.server.sockets.eio.sockets[session.sid].polling.post_under_way)
         assert (await two.exchange(session.post(ASK)))[0] == 400
         assert not await known(meet, session)
 

@@ -113,6 +113,34 @@ async def test_sessions_in_all(js: Driver, shared_database: str) -> None:
         assert statuses == [200, 200, 200, 429]
 
 
+# -- pace
+async def test_requests_of_one_address_have_a_pace(js: Driver, shared_database: str) -> None:
+    """Any requests, also those that are refused; not those of a session, of another address, of a proxy."""
+    async with (
+        meeting_on(shared_database, js, rate_limit_enabled=True, limit_requests_address="5 per hour") as meet,
+        ClientSession(meet.server.url) as session,
+    ):
+        pace = meet.server.sockets.eio.pace
+        async with session.get(POLLING) as response:
+            sid = json.loads((await response.read())[1:])["sid"]
+        for path in ("/", "/nowhere", "/api/health", POLLING + "&sid=none"):
+            async with session.get(path):
+                assert pace.waiting == 0
+        waiting = [
+            asyncio.create_task(session.get(path)) for path in ("/", "/api/health", POLLING, WEBSOCKET)
+        ]
+        async with asyncio.timeout(DEADLINE):
+            while pace.waiting < len(waiting):
+                await asyncio.sleep(0.001)
+        async with session.post(f"{POLLING}&sid={sid}", data="40") as response:
+            assert response.status == 200
+        assert await opened(meet.server, place="127.0.0.2") == 200
+        assert await opened(meet.server, {"X-Forwarded-For": "198.51.100.7"}) == 200
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+
+
 # -- TCP connections
 class Peer:
     """One TCP connection to the server."""

@@ -30,6 +30,7 @@ LEAVES = {
     "tracing",
     "notation",
     "origin",
+    "pace",
 }
 """Modules that know nothing of the server."""
 
@@ -37,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{leaf: set[str]() for leaf in LEAVES},
     "audit": {"rates", "repeats", "streams"},
     "ceilings": {"rates"},
+    "pace": {"rates"},
     "repeats": {"rates"},
     "jwt_secret": {"failure", "settings"},
     "settings": {"rates", "notation"},

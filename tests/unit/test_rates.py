@@ -100,3 +100,21 @@ def test_buckets_that_are_full_again_make_room(clock: Time) -> None:
     clock.now += 3600
     assert all(buckets.take(f"203.0.113.{n}") for n in range(10))
     assert sorted(buckets._buckets) == sorted(f"203.0.113.{n}" for n in range(10))
+
+
+def test_who_takes_ahead_of_time_waits_for_as_long(clock: Time) -> None:
+    """Each in its turn; what was asked ahead is paid, also when nobody waited for it."""
+    buckets = Buckets(Rate.parse("3 per 3 seconds"))
+    assert [buckets.charge("203.0.113.9") for _ in range(5)] == [0, 0, 0, 1, 2]
+    assert buckets.charge("203.0.113.10") == 0
+    clock.now += 2
+    assert [buckets.charge("203.0.113.9") for _ in range(2)] == [1, 2]
+    clock.now += 60
+    assert [buckets.charge("203.0.113.9") for _ in range(4)] == [0, 0, 0, 1]
+
+
+def test_a_network_waits_for_what_its_neighbours_took(clock: Time) -> None:
+    buckets = Buckets(Rate.parse("3 per 3 seconds"))
+    waits = [buckets.charge(f"2001:db8:0:{n:x}::1") for n in range(256) for _ in range(3)]
+    assert waits.count(0) == 4 * 3
+    assert max(waits) == pytest.approx((256 * 3 - 12) / 4)

@@ -156,4 +156,4 @@ async def polling(meet: Meet) -> AsyncIterator[Session]:
 
 async def waits(meet: Meet, session: Session) -> None:
     """Return when a poll of the session waits at the server."""
-    await until(lambda: meet.server.sockets.eio.sockets[session.sid].poll_waiting)
+    await until(lambda: meet.server.sockets.eio.sockets[session.sid].polling.waiting)

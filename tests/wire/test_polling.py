@@ -25,7 +25,7 @@ async def test_a_poll_whose_connection_was_cut_takes_nothing(meet: Meet) -> None
         await waits(meet, session)
         socket = meet.server.sockets.eio.sockets[session.sid]
         cut.writer.transport.abort()
-        await until(lambda: socket.poll_waiting.gone)
+        await until(lambda: socket.polling.waiting.gone)
         assert await other.exchange(session.post(ASK)) == (200, b"ok")  # it is answered into nothing
         assert (await second.exchange(session.get))[1].startswith(b"437[")
 
@@ -37,9 +37,9 @@ async def test_a_poll_that_is_repeated_takes_the_place_of_the_one_that_was_cut(m
         await waits(meet, session)
         socket = meet.server.sockets.eio.sockets[session.sid]
         cut.writer.transport.abort()
-        await until(lambda: socket.poll_waiting.gone)
+        await until(lambda: socket.polling.waiting.gone)
         second.writer.write(session.get)
-        await until(lambda: not socket.poll_waiting.gone)
+        await until(lambda: not socket.polling.waiting.gone)
         assert await other.exchange(session.post(ASK)) == (200, b"ok")
         assert (await second.exchange(b""))[1].startswith(b"437[")
 
@@ -68,9 +68,9 @@ async def test_a_poll_that_is_repeated_beside_itself_takes_its_place(meet: Meet)
         one, two, other = await session.line(), await session.line(), await session.line()
         one.writer.write(session.stamped("a"))
         await waits(meet, session)
-        waiting = meet.server.sockets.eio.sockets[session.sid].poll_waiting
+        waiting = meet.server.sockets.eio.sockets[session.sid].polling.waiting
         two.writer.write(session.stamped("a"))
-        await until(lambda: meet.server.sockets.eio.sockets[session.sid].poll_waiting is not waiting)
+        await until(lambda: meet.server.sockets.eio.sockets[session.sid].polling.waiting is not waiting)
         assert await other.exchange(session.post(ASK)) == (200, b"ok")
         assert (await two.exchange(b""))[1].startswith(b"437[")
         assert await one.exchange(b"") == (200, NOOP)
@@ -131,7 +131,7 @@ async def test_a_second_post_beside_one_that_is_under_way_ends_the_session(meet:
     async with polling(meet) as session:
         one, two = await session.line(), await session.line()
         one.writer.write(session.post(ASK)[:-5])
-        await until(lambda: meet.server.sockets.eio.sockets[session.sid].post_under_way)
+        await until(lambda: meet.server.sockets.eio.sockets[session.sid].polling.post_under_way)
         assert (await two.exchange(session.post(ASK)))[0] == 400
         assert session.sid not in meet.server.sockets.eio.sockets
 

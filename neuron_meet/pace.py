@@ -1,0 +1,44 @@
+"""How fast the requests of one address are handled. Who asks faster is not refused, but waits.
+
+A request that is valid and small costs its sender nothing and this process a fifth of a millisecond, which is most of
+what a packet of a meeting costs: without a pace one sender has all of the process's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from neuron_meet.rates import Buckets, Rate
+
+
+class Pace:
+    """Lets `rate.count` requests of an address pass at once, and further ones at `rate`, each in its turn.
+
+    aiohttp reads no further than 32 requests ahead of the one that waits, so a connection's sender waits as well; how
+    many wait is bounded by the connections of an address (ceilings.py).
+    """
+
+    def __init__(self, rate: Rate | None, shared: Callable[[str], bool] = lambda _: False) -> None:
+        """`rate` None: everything passes. `shared` tells whether many clients have an address, such as a proxy's, for
+        which there is no pace.
+        """
+        self._buckets = None if rate is None else Buckets(rate)
+        self._shared = shared
+        self.waiting = 0
+        """How many requests wait for their turn."""
+
+    async def keep(self, address: str) -> None:
+        """Return when a request of `address` may be handled."""
+        buckets = self._buckets
+        if buckets is None or not (seconds := buckets.charge(address)) or self._shared(address):
+            return
+        self.waiting += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.waiting -= 1
+
+
+UNPACED = Pace(None)
+"""Lets everything pass."""
