@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from neuron_meet.audit import Audit
 from neuron_meet.ceilings import AtOnce
 from neuron_meet.chat.journal import Journal
 from neuron_meet.failure import ForeseenFailure
+from neuron_meet.holdings import Holdings
 from neuron_meet.ice.servers import IceServers
 from neuron_meet.listening import BACKLOG, listeners, url_of
 from neuron_meet.operating import Parts, operated
@@ -26,12 +27,14 @@ from neuron_meet.ops.logs import name_everywhere
 from neuron_meet.ops.stalls import StallWatch
 from neuron_meet.ops.tracing import traced
 from neuron_meet.pace import Pace
+from neuron_meet.realtime.bounds import HALF_MESSAGES, KEPT, UNFETCHED, Bounds
 from neuron_meet.realtime.server import MeetingServer
 from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.connections import BoundedRunner, Connections
 from neuron_meet.rest.origins import Origins
 from neuron_meet.rooms.removals import DENIED_SECONDS, MAX_REMOVALS, Removals
 from neuron_meet.settings import Settings
+from neuron_meet.shares import Shares
 from neuron_meet.signaling.attendance import Attendance
 from neuron_meet.signaling.bans import Bans
 from neuron_meet.signaling.chat import typing_expired
@@ -180,9 +183,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         audit = stack.enter_context(_audited(settings, instance if node else ""))
         shared = counts and counts.windows
         addresses = ClientAddresses(settings.trusted_proxies)
-        pace = Pace(
-            settings.limit_requests_address if settings.rate_limit_enabled else None, addresses.is_proxy
-        )
+        bounds = stack.enter_context(closing(_bounds(settings, addresses)))
         api = build_api(
             settings,
             database,
@@ -191,10 +192,10 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
             addresses=addresses,
             audit=audit,
             shared=shared,
-            pace=pace,
+            pace=bounds.pace,
         )
         limits = EventLimits(settings, counts)
-        sockets = _sockets(settings, Handshake(api.tokens), limits, addresses, pace)
+        sockets = _sockets(settings, Handshake(api.tokens), limits, addresses, bounds)
         dispatcher = Dispatcher(signaling, limits, max_sdp_bytes=settings.max_payload_bytes, audit=audit)
         sockets.serve(dispatcher)
         signaling.deliver = signaling.deliver_here = sockets.deliver
@@ -345,19 +346,35 @@ def _at_once(settings: Settings, addresses: ClientAddresses) -> AtOnce:
     return AtOnce(each, most, addresses.is_proxy)
 
 
+def _bounds(settings: Settings, addresses: ClientAddresses) -> Bounds:
+    limited = settings.rate_limit_enabled
+
+    def holdings(most_each: int, most: int) -> Holdings:
+        return Holdings(most_each if limited else most, most, addresses.is_proxy)
+
+    shares = Shares()
+    return Bounds(
+        shares=shares,
+        at_once=_at_once(settings, addresses),
+        pace=Pace(settings.limit_requests_address if limited else None, shares, addresses.is_proxy),
+        frame_rate=settings.limit_frames if limited else None,
+        max_buffered_bytes=max_buffered_bytes(settings),
+        half_messages=holdings(*HALF_MESSAGES),
+        unfetched=holdings(*UNFETCHED),
+        kept=holdings(*KEPT),
+    )
+
+
 def _sockets(
-    settings: Settings, handshake: Handshake, limits: EventLimits, addresses: ClientAddresses, pace: Pace
+    settings: Settings, handshake: Handshake, limits: EventLimits, addresses: ClientAddresses, bounds: Bounds
 ) -> MeetingServer:
     return MeetingServer(
         handshake=handshake,
         allow_connection_from=limits.allow_connection_from,
         allow_connection_anywhere=limits.allow_connection_anywhere,
         client_address=addresses,
-        at_once=_at_once(settings, addresses),
-        pace=pace,
-        max_buffered_bytes=max_buffered_bytes(settings),
+        bounds=bounds,
         max_packet_bytes=max(1_000_000, 4 * settings.max_payload_bytes),
-        frame_rate=settings.limit_frames if settings.rate_limit_enabled else None,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
         recovery_grace=settings.recovery_grace_seconds,

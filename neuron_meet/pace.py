@@ -10,19 +10,27 @@ import asyncio
 from collections.abc import Callable
 
 from neuron_meet.rates import Buckets, Rate
+from neuron_meet.shares import Shares
+
+FRAMES_A_REQUEST = 16
+"""A request takes as long as so many frames, 0.2 to 0.6 ms."""
 
 
 class Pace:
-    """Lets `rate.count` requests of an address pass at once, and further ones at `rate`, each in its turn.
+    """Lets `rate.count` requests of an address pass at once, and further ones at `rate`, each in its turn; a few of an
+    address in a turn of the event loop (shares.py).
 
     aiohttp reads no further than 32 requests ahead of the one that waits, so a connection's sender waits as well; how
     many wait is bounded by the connections of an address (ceilings.py).
     """
 
-    def __init__(self, rate: Rate | None, shared: Callable[[str], bool] = lambda _: False) -> None:
-        """`rate` None: everything passes. `shared` tells whether many clients have an address, such as a proxy's, for
-        which there is no pace.
+    def __init__(
+        self, rate: Rate | None, shares: Shares | None = None, shared: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """`rate` None: as fast as they come. `shared` tells whether many clients have an address, such as a proxy's,
+        for which there is no rate.
         """
+        self._shares = shares
         self._buckets = None if rate is None else Buckets(rate)
         self._shared = shared
         self.waiting = 0
@@ -31,13 +39,14 @@ class Pace:
     async def keep(self, address: str) -> None:
         """Return when a request of `address` may be handled."""
         buckets = self._buckets
-        if buckets is None or not (seconds := buckets.charge(address)) or self._shared(address):
-            return
-        self.waiting += 1
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            self.waiting -= 1
+        if buckets is not None and (seconds := buckets.charge(address)) and not self._shared(address):
+            self.waiting += 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self.waiting -= 1
+        if self._shares is not None:
+            await self._shares.of(address).turn(FRAMES_A_REQUEST)
 
 
 UNPACED = Pace(None)

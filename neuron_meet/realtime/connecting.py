@@ -90,7 +90,7 @@ class Connecting:
         if socket.closed:
             return
         server = self._server
-        connection = Connection(greeting.caller, socket, server.recovery.new_pid())
+        connection = Connection(greeting.caller, socket, server.recovery.new_pid(), server.recovery.keeping)
         server.by_engine[socket.sid] = server.connections[greeting.caller.sid] = connection
         server.recovery.register(connection)
         caller = greeting.caller

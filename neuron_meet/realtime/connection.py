@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from neuron_meet.holdings import NOTED_BYTES, Holdings
 from neuron_meet.realtime.frames import Frame, Frames
 from neuron_meet.signaling.caller import Caller
 
@@ -27,9 +28,11 @@ class Connection:
 
     __slots__ = (
         "_confirmed_by_pong",
+        "_keeping",
         "_kept",
         "_kept_bytes",
         "_lost",
+        "_noted_from",
         "caller",
         "engine",
         "onward",
@@ -37,7 +40,10 @@ class Connection:
         "since",
     )
 
-    def __init__(self, caller: Caller, engine: EngineSocket | None, pid: str | None) -> None:
+    def __init__(
+        self, caller: Caller, engine: EngineSocket | None, pid: str | None, keeping: Holdings
+    ) -> None:
+        """`keeping`: where the bytes are counted that are kept for returns."""
         self.caller = caller
         self.engine = engine
         self.since = time.time()
@@ -48,6 +54,9 @@ class Connection:
         """Takes what is still written here when another node has the socket: answers to what it had asked."""
         self._kept: deque[Frame] = deque()
         self._kept_bytes = 0
+        self._keeping = keeping
+        self._noted_from = min(MAX_KEPT_BYTES, NOTED_BYTES)
+        """So many bytes are counted, next."""
         self._lost = 0
         self._confirmed_by_pong = 0
 
@@ -60,8 +69,8 @@ class Connection:
             kept = self._kept
             kept.append(frame)
             self._kept_bytes += len(frame.body)
-            if self._kept_bytes > MAX_KEPT_BYTES or len(kept) > MAX_KEPT_FRAMES:
-                self._lose_oldest()
+            if self._kept_bytes > self._noted_from or len(kept) > MAX_KEPT_FRAMES:
+                self._keeps_much()
         engine = self.engine
         if engine is not None:
             engine.write(frame)
@@ -92,6 +101,33 @@ class Connection:
         """How many frames are kept."""
         return len(self._kept)
 
+    # -- bytes that are held for it (holdings.py)
+    @property
+    def address(self) -> str:
+        """The client's."""
+        return self.caller.address
+
+    def held_bytes(self) -> int:
+        """What is kept for its return."""
+        return self._kept_bytes
+
+    def give_up(self) -> None:
+        """All that is kept for this client and its neighbours is too much: should it drop now, it starts anew."""
+        if self._kept:
+            self._lost = self._kept[-1].number
+        self._kept.clear()
+        self._kept_bytes, self._noted_from = 0, NOTED_BYTES
+
+    def over(self) -> None:
+        """Nobody comes back to it."""
+        self._keeping.forget(self)
+
+    def _keeps_much(self) -> None:
+        self._lose_oldest()
+        self._noted_from = min(MAX_KEPT_BYTES, self._kept_bytes + NOTED_BYTES)
+        if self._kept_bytes > NOTED_BYTES:
+            self._keeping.note(self, self._kept_bytes)
+
     def _lose_oldest(self) -> None:
         while self._kept and (self._kept_bytes > MAX_KEPT_BYTES or len(self._kept) > MAX_KEPT_FRAMES):
             oldest = self._kept.popleft()
@@ -101,3 +137,4 @@ class Connection:
     def _forget_up_to(self, number: int) -> None:
         while self._kept and self._kept[0].number <= number:
             self._kept_bytes -= len(self._kept.popleft().body)
+        self._noted_from = min(MAX_KEPT_BYTES, max(0, self._kept_bytes - NOTED_BYTES) + NOTED_BYTES)

@@ -14,9 +14,7 @@ from aiohttp import hdrs, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from neuron_meet import errors
-from neuron_meet.ceilings import AtOnce
-from neuron_meet.pace import Pace
-from neuron_meet.rates import Rate
+from neuron_meet.realtime.bounds import Bounds
 from neuron_meet.realtime.frames import Frame, websocket_text
 from neuron_meet.realtime.socket import EngineSocket
 from neuron_meet.realtime.websocket import Upgrade, WebSocket
@@ -62,10 +60,7 @@ class EngineServer(engineio.AsyncServer):
         allow_connection_from: Callable[[str], bool],
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
-        at_once: AtOnce,
-        pace: Pace,
-        max_buffered_bytes: int,
-        frame_rate: Rate | None,
+        bounds: Bounds,
         **options: Any,
     ) -> None:
         super().__init__(async_mode="aiohttp", monitor_clients=False, http_compression=False, **options)
@@ -73,16 +68,13 @@ class EngineServer(engineio.AsyncServer):
         self._async = {**self._async, "websocket": WebSocket, "translate_request": self._translate}
         self.draining = False
         """Whether new connections are refused, because the server goes."""
-        self.max_buffered_bytes = max_buffered_bytes
-        self.frame_rate = frame_rate
-        """How much of one connection may mean nothing; None: as much as it likes."""
         self.sink = sink
         self._allow_connection_from = allow_connection_from
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
-        self.at_once = at_once
-        """Connections and upgrades that are there, by address and in all."""
-        self.pace = pace
+        self.bounds = bounds
+        self.at_once, self.shares = bounds.at_once, bounds.shares
+        self.max_buffered_bytes = bounds.max_buffered_bytes
         self._to_flush: list[EngineSocket] = []
         self.sockets: dict[str, EngineSocket] = {}
         self.slow_dropped = 0
@@ -132,7 +124,7 @@ class EngineServer(engineio.AsyncServer):
         """
         is_new = request.rel_url.raw_query_string == _NEW_WEBSOCKET
         if is_new or request.query.get("sid") not in self.sockets:
-            await self.pace.keep(self._client_address(request))
+            await self.bounds.pace.keep(self._client_address(request))
         if (
             is_new
             and not self.draining
@@ -239,6 +231,7 @@ class EngineServer(engineio.AsyncServer):
         """A connection is over. Called once for each."""
         self.sockets.pop(socket.sid, None)
         self.at_once.release(socket.address)
+        self.bounds.unfetched.forget(socket)
 
     async def _handle_connect(
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None

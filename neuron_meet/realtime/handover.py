@@ -118,7 +118,8 @@ class Handover:
                 socket.address,
                 frozenset(luggage.capabilities),
             )
-            expected.append(self._server.expect(Connection(caller, None, pid)))
+            connection = Connection(caller, None, pid, self._server.recovery.keeping)
+            expected.append(self._server.expect(connection))
 
         luggage: Luggage | None = None
         try:

@@ -16,6 +16,7 @@ from aiohttp import ClientError, StreamReader, web
 from engineio import packet
 from engineio.exceptions import ContentTooLongError, EngineIOError
 
+from neuron_meet.holdings import NOTED_BYTES
 from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.packets import asks_for_ack
 from neuron_meet.realtime.websocket import FRAMES_A_TURN, is_unicode
@@ -59,6 +60,7 @@ class Polling:
         "_packets",
         "_requests",
         "_socket",
+        "post_bytes",
         "post_under_way",
         "queued_bytes",
         "waiting",
@@ -77,6 +79,8 @@ class Polling:
         than may wait for a poll."""
         self.post_under_way: web.Request | None = None
         """The POST that is being read or handled."""
+        self.post_bytes = 0
+        """What has been read of it."""
         self._last_post = b""
         """The hash of the body of the POST that was handled last."""
         self._requests: FrameBudget | None = None
@@ -157,7 +161,7 @@ class Polling:
 
     async def _unhurried(self) -> None:
         """Requests of one client that follow each other faster than frames may are handled more slowly."""
-        rate = self._socket.server.frame_rate
+        rate = self._socket.server.bounds.frame_rate
         if rate is None:
             return
         if self._requests is None:
@@ -210,16 +214,21 @@ class Polling:
         return found == last and any(asks_for_ack(packet) for packet in packets)
 
     async def _take_all(self, packets: list[bytes]) -> None:
-        socket = self._socket
+        socket, share = self._socket, self._socket.share
         for number, data in enumerate(packets, 1):
             if socket.closed:
                 return
             if data[:1] == b"b" and not socket.has_been_connected:
                 socket.say_binary()
                 raise EngineIOError
+            if number % FRAMES_A_TURN == 0:
+                await asyncio.sleep(0)  # the others have their turn
+            await share.turn(1)
+            if socket.closed:
+                return
             socket.take(data)
-            if number % FRAMES_A_TURN == 0 or socket.in_debt:
-                await asyncio.sleep(socket.pay_debt())  # the others have their turn
+            if socket.in_debt:
+                await asyncio.sleep(socket.pay_debt())
 
     async def _read(self, content: StreamReader) -> bytes:
         """The body of a request, to its end, whether or not it says how long it is (RFC 9112 §6)."""
@@ -228,13 +237,35 @@ class Polling:
             async with asyncio.timeout(server.ping_interval + server.ping_timeout):
                 while chunk := await content.readany():
                     body += chunk
+                    self.post_bytes = len(body)
+                    if self.post_bytes > NOTED_BYTES:
+                        server.bounds.half_messages.note(self, self.post_bytes)
                     if len(body) > server.max_http_buffer_size:
                         raise ContentTooLongError
         except (asyncio.IncompleteReadError, ConnectionError, ClientError, TimeoutError) as error:
             raise EngineIOError from error
         except web.RequestPayloadError as error:
             raise EngineIOError from error
+        finally:
+            self.post_bytes = 0
+            server.bounds.half_messages.forget(self)
         return bytes(body)
+
+    # -- bytes that are held for it (holdings.py)
+    @property
+    def address(self) -> str:
+        """The client's."""
+        return self._socket.address
+
+    def held_bytes(self) -> int:
+        """What has come of a POST that is not whole."""
+        return self.post_bytes
+
+    def give_up(self) -> None:
+        """All that is held for this client and its neighbours is too much."""
+        self._socket.end("too many bytes", clean=True, abort=True)
+        if self.post_under_way is not None and self.post_under_way.transport is not None:
+            self.post_under_way.transport.abort()
 
 
 def is_gone(request: web.Request) -> bool:

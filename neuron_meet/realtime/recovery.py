@@ -12,6 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 
+from neuron_meet.holdings import Holdings
 from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.frames import Frame, Frames
 
@@ -22,8 +23,12 @@ class Recovery:
     `expired` is called with a held connection when its time is up. `outcomes` counts held, recovered and lost.
     """
 
-    def __init__(self, frames: Frames, grace: float, expired: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, frames: Frames, grace: float, expired: Callable[[Connection], None], keeping: Holdings
+    ) -> None:
         self._frames = frames
+        self.keeping = keeping
+        """Bytes that are kept for returns."""
         self._grace = grace
         self._expired = expired
         self._by_pid: dict[str, Connection] = {}
@@ -69,6 +74,7 @@ class Recovery:
         if connection.pid is not None:
             self._by_pid.pop(connection.pid, None)
             self._release(connection.pid)
+            connection.over()
 
     def hold(self, connection: Connection) -> bool:
         """Keep a dropped connection's place for the grace. False where recovery is off."""

@@ -11,9 +11,7 @@ import socketio
 import structlog
 from aiohttp import web
 
-from neuron_meet.ceilings import AtOnce
-from neuron_meet.pace import Pace
-from neuron_meet.rates import Rate
+from neuron_meet.realtime.bounds import Bounds
 from neuron_meet.realtime.connecting import Connecting
 from neuron_meet.realtime.connection import Connection
 from neuron_meet.realtime.engine import EngineServer
@@ -50,11 +48,8 @@ class MeetingServer(socketio.AsyncServer):
         allow_connection_from: Callable[[str], bool],
         allow_connection_anywhere: Callable[[str], Awaitable[bool]],
         client_address: Callable[[web.Request], str],
-        at_once: AtOnce,
-        pace: Pace,
-        max_buffered_bytes: int,
+        bounds: Bounds,
         max_packet_bytes: int,
-        frame_rate: Rate | None,
         ping_interval: float,
         ping_timeout: float,
         recovery_grace: float,
@@ -63,10 +58,7 @@ class MeetingServer(socketio.AsyncServer):
         self._allow_connection_from = allow_connection_from
         self._allow_connection_anywhere = allow_connection_anywhere
         self._client_address = client_address
-        self._at_once = at_once
-        self._pace = pace
-        self._max_buffered_bytes = max_buffered_bytes
-        self._frame_rate = frame_rate
+        self.bounds = bounds
         super().__init__(
             async_mode="aiohttp",
             ping_interval=ping_interval,
@@ -81,7 +73,7 @@ class MeetingServer(socketio.AsyncServer):
         """By the id of the Engine.IO connection that carries them."""
         self.frames = Frames(recoverable=recovery_grace > 0)
         self.groups = Groups(self.frames)
-        self.recovery = Recovery(self.frames, recovery_grace, self._expire)
+        self.recovery = Recovery(self.frames, recovery_grace, self._expire, bounds.kept)
         self.malformed: Counter[str] = Counter()
         self.fanned_out = 0
         """Frames that events to rooms came to, one for each recipient."""
@@ -107,7 +99,7 @@ class MeetingServer(socketio.AsyncServer):
     @property
     def refused_at_once(self) -> int:
         """Connections refused because as many were there as may be, of an address or in all."""
-        return self._at_once.refused
+        return self.bounds.at_once.refused
 
     @property
     def slow_dropped(self) -> int:
@@ -324,10 +316,7 @@ class MeetingServer(socketio.AsyncServer):
                 allow_connection_from=self._allow_connection_from,
                 allow_connection_anywhere=self._allow_connection_anywhere,
                 client_address=self._client_address,
-                at_once=self._at_once,
-                pace=self._pace,
-                max_buffered_bytes=self._max_buffered_bytes,
-                frame_rate=self._frame_rate,
+                bounds=self.bounds,
                 **options,
             )
 

@@ -16,6 +16,7 @@ from engineio import packet
 from engineio.async_socket import AsyncSocket
 
 from neuron_meet.errors import BINARY_PARSER
+from neuron_meet.holdings import NOTED_BYTES
 from neuron_meet.realtime.frame_budget import FrameBudget
 from neuron_meet.realtime.frames import CLOSE, NOOP, PING, Frame
 from neuron_meet.realtime.heartbeat import Heartbeat
@@ -40,6 +41,7 @@ class EngineSocket(AsyncSocket):
     def __init__(self, server: EngineServer, sid: str, address: str) -> None:
         super().__init__(server, sid)
         self.address = address
+        self.share = server.shares.of(address)
         self.websocket: WebSocket | None = None
         self._transport: asyncio.Transport | None = None
         self.session = None  # upstream's dictionary; nothing uses it
@@ -78,8 +80,8 @@ class EngineSocket(AsyncSocket):
             return
         polling = self._polled()
         polling.put(frame.body)
-        if polling.queued_bytes > self.server.max_buffered_bytes:
-            self._too_slow()
+        if polling.queued_bytes > NOTED_BYTES:
+            self._waits(polling.queued_bytes)
 
     @property
     def queued_bytes(self) -> int:
@@ -105,8 +107,8 @@ class EngineSocket(AsyncSocket):
         transport.write(data)
         if self._pinged:
             self._written_since += len(data)
-        if transport.get_write_buffer_size() > self.server.max_buffered_bytes:
-            self._too_slow()
+        if (waiting := transport.get_write_buffer_size()) > NOTED_BYTES:
+            self._waits(waiting)
 
     async def send(self, pkt: packet.Packet) -> None:
         """Upstream's way to send; nothing of this server uses it."""
@@ -183,7 +185,7 @@ class EngineSocket(AsyncSocket):
         """Count a frame of `size` bytes that means nothing; a connection that sends too many is read more slowly."""
         budget = self._meaningless
         if budget is None:
-            rate = self.server.frame_rate
+            rate = self.server.bounds.frame_rate
             if rate is None:
                 return
             budget = self._meaningless = FrameBudget(rate)
@@ -227,11 +229,19 @@ class EngineSocket(AsyncSocket):
     def _pong_missing(self) -> None:
         self.end(self.server.reason.PING_TIMEOUT, abort=True)
 
-    def _too_slow(self) -> None:
-        # Not at once: the caller may be in the middle of a room's members.
-        asyncio.get_running_loop().call_soon(self._drop_slow)
+    def _waits(self, size: int) -> None:
+        if size > self.server.max_buffered_bytes:
+            # Not at once: the caller may be in the middle of a room's members.
+            asyncio.get_running_loop().call_soon(self.give_up)
+        else:
+            self.server.bounds.unfetched.note(self, size)
 
-    def _drop_slow(self) -> None:
+    def held_bytes(self) -> int:
+        """What waits for the client to take it, in bytes (holdings.py)."""
+        return self.queued_bytes
+
+    def give_up(self) -> None:
+        """What waits for the client is too much, of it alone or of all from its address."""
         if not self.closed:
             seldom(log.warning, "slow client dropped", by={"address": self.address})
             self.server.slow_dropped += 1

@@ -22,8 +22,10 @@ from aiohttp import WSMsgType, hdrs, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from neuron_meet.failure import place
+from neuron_meet.holdings import NOTED_BYTES
 from neuron_meet.realtime.frames import websocket_close, websocket_pong, websocket_text
 from neuron_meet.repeats import seldom
+from neuron_meet.shares import Share, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -42,7 +44,8 @@ ABNORMAL = 1006
 INVALID_TEXT = 1007
 TOO_BIG = 1009
 INTERNAL_ERROR = 1011
-"""Close codes (RFC 6455 §7.4.1)."""
+TRY_AGAIN_LATER = 1013
+"""Close codes (RFC 6455 §7.4.1; 1013 by IANA's registry)."""
 LARGEST_CLOSE_CODE = 4999
 """Of those that are for anybody's use (RFC 6455 §7.4.2)."""
 FRAMES_A_TURN = 128
@@ -55,6 +58,8 @@ SMALL_READ_BYTES = 512
 """A read under this that completes no frame counts as one that means nothing: segments of a large one are longer."""
 PONG_BACKLOG_BYTES = 65_536
 """A ping is not answered while more than this waits for its sender (RFC 6455 §5.5.3 asks for the latest only)."""
+NOBODYS = Share()
+"""The share of a websocket that is not read yet."""
 _MORE = (False, b"")
 """What aiohttp's parsers return: not at the end, nothing left over."""
 _MASKED = 0x80
@@ -83,12 +88,13 @@ class WebSocket:
         self._closing: asyncio.TimerHandle | None = None
         self._reader: _Reader | None = None
         self._request: web.Request | None = None
+        self.share = NOBODYS
+        """Of its client's address; its frames are counted there, fragments as one."""
+        self._holdings = server.bounds.half_messages
         self.session: EngineSocket | None = None
         """The connection that it carries, or asks to carry."""
         self.receiver: Callable[[bytes], None] = lambda _: None
         self.transport: asyncio.Transport | None = None
-        self.frames = 0
-        """Frames taken from it, fragments counted as one."""
         self.unfinished = 0
         """Bytes read since the last text message, without those of other frames."""
         self.over = False
@@ -116,7 +122,7 @@ class WebSocket:
 
     def start(self, session: EngineSocket, receiver: Callable[[bytes], None]) -> None:
         """Read from now on, for `session`: text goes to `receiver`."""
-        self.session, self.receiver = session, receiver
+        self.session, self.receiver, self.share = session, receiver, session.share
         request, self._request = self._request, None
         assert request is not None  # noqa: S101 -- `answer` has been called
         self._reader = _Reader(self, request.protocol)
@@ -151,7 +157,7 @@ class WebSocket:
     def take(self, message: _Message) -> None:
         """A message of the peer's. What follows a close frame, of either side, is ignored."""
         kind = message.type
-        self.frames += 1
+        self.share.used += 1
         if kind is WSMsgType.TEXT:
             self.unfinished = 0
             data: bytes = message.data
@@ -194,6 +200,25 @@ class WebSocket:
         if self.session is not None:
             self.session.charge(size)
 
+    # -- bytes that are held for it (holdings.py)
+    @property
+    def address(self) -> str:
+        """The client's."""
+        return "" if self.session is None else self.session.address
+
+    def held_bytes(self) -> int:
+        """What has come of a message that is not whole, and what waits to be looked at."""
+        return 0 if self.over or self._reader is None else self.unfinished + self._reader.waiting_bytes
+
+    def holds_much(self) -> None:
+        """Have the bytes counted that are held for it."""
+        if (size := self.held_bytes()) > NOTED_BYTES:
+            self._holdings.note(self, size)
+
+    def give_up(self) -> None:
+        """All that it and its neighbours hold is too much."""
+        self.fail(TRY_AGAIN_LATER)
+
     def fail(self, code: int) -> None:
         """The peer broke the protocol, or a packet was too large."""
         self.close(code)
@@ -214,6 +239,7 @@ class WebSocket:
         if self._reader is not None:
             self._reader.stop()
         self.over = True
+        self._holdings.forget(self)
         if not self._ended.done():
             self._ended.set_result(code)
         if self.transport is not None and not self.transport.is_closing():
@@ -236,7 +262,7 @@ class _Reader:
         self._parse = self._parser.feed_data
         self._websocket = websocket
         self._rest = b""
-        self._next: asyncio.Handle | None = None
+        self._next: asyncio.Handle | Turn | None = None
         """The turn that goes on with the rest; the transport is paused until then."""
         self._first = True
 
@@ -250,8 +276,12 @@ class _Reader:
             self._first = False
             if not data[1] & _MASKED:  # RFC 6455 §5.1; a client masks all of its frames or none
                 self._websocket.fail(PROTOCOL_ERROR)
+        share = self._websocket.share
         if self._next is not None:
             self._rest += data  # what was read before the pause took hold
+        elif share.used >= share.limit and share.is_out():
+            self._rest = data
+            self._pause(share.wait(self._resume))
         elif len(data) <= SLICE_BYTES:
             self._feed(data)
             session = self._websocket.session
@@ -277,10 +307,13 @@ class _Reader:
         websocket = self._websocket
         if websocket.over:
             return
-        before = websocket.frames
+        share = websocket.share
+        before = share.used
         websocket.unfinished += len(data)
         self._parse(data)
-        if websocket.frames == before:
+        if share.used == before:
+            if websocket.unfinished > NOTED_BYTES:
+                websocket.holds_much()
             if len(data) < SMALL_READ_BYTES and websocket.session is not None:
                 websocket.session.charge()
             if websocket.unfinished > 2 * websocket.max_bytes:  # fragments without content
@@ -288,18 +321,18 @@ class _Reader:
 
     def _go_on(self) -> None:
         self._next = None
-        websocket, rest = self._websocket, self._rest
-        last = websocket.frames + FRAMES_A_TURN
+        websocket, rest, share = self._websocket, self._rest, self._websocket.share
+        last = min(share.used + FRAMES_A_TURN, share.limit)
         start, size = 0, SLICE_BYTES
         while start < len(rest) and not websocket.over:
-            before = websocket.frames
+            before = share.used
             self._feed(rest[start : start + size])
             start += size
-            size = SLICE_BYTES if websocket.frames > before else min(2 * size, LARGEST_SLICE_BYTES)
-            if start < len(rest) and (websocket.frames >= last or self._in_debt()):
+            size = SLICE_BYTES if share.used > before else min(2 * size, LARGEST_SLICE_BYTES)
+            if start < len(rest) and (share.used >= last or self._in_debt()):
                 self._rest = rest[start:]
                 if not self._heed_debt():
-                    self._pause(asyncio.get_running_loop().call_soon(self._resume))
+                    self._pause(share.wait(self._resume))
                 return
         self._rest = b""
         self._heed_debt()
@@ -319,13 +352,24 @@ class _Reader:
             self._pause(asyncio.get_running_loop().call_later(seconds, self._resume))
         return websocket.over or bool(seconds)
 
-    def _pause(self, resumption: asyncio.Handle) -> None:
+    @property
+    def waiting_bytes(self) -> int:
+        """What has been read and waits to be looked at."""
+        return len(self._rest)
+
+    def _pause(self, resumption: asyncio.Handle | Turn) -> None:
         transport = self._websocket.transport
         self._next = resumption
+        if len(self._rest) > NOTED_BYTES:
+            self._websocket.holds_much()
         if transport is not None and not transport.is_closing():
             transport.pause_reading()
 
     def _resume(self) -> None:
+        share = self._websocket.share
+        if share.used >= share.limit and share.is_out():
+            self._next = share.wait(self._resume)
+            return
         self._go_on()
         transport = self._websocket.transport
         if self._next is None and transport is not None and not transport.is_closing():

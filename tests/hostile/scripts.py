@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable
 
-from tests.hostile.frames import BINARY, frame, text
+from tests.hostile.frames import BINARY, TEXT, frame, text
 from tests.hostile.stranger import ALL, NOTHING, Connection, Refused, Script, World, get, post
 
 
@@ -38,6 +38,35 @@ def flooding(
             if not (comes_again and world.going_on):
                 return
             world.connections.pop().close()
+
+    return script
+
+
+def flooding_together(count: int, unit: bytes, *, joins: bool = False, reads: str = ALL) -> Script:
+    """So many websockets of one address, each of which sends frames without end."""
+
+    async def script(world: World) -> None:
+        async def one() -> None:
+            connection = await world.socket(joins=joins, reads=reads)
+            connection.read(reads)
+            await world.flood(connection, unit)
+
+        await many(count, one)
+
+    return script
+
+
+def half_messages(count: int, size: int) -> Script:
+    """So many websockets of one address, each with a message that never ends, of which so much has come."""
+
+    async def script(world: World) -> None:
+        async def one() -> None:
+            connection = await world.socket(joins=False)
+            connection.read(ALL)
+            await connection.send(frame(TEXT, b"4" * size, claims=size + 1_000))
+
+        await many(count, one)
+        await world.rest()
 
     return script
 

@@ -107,6 +107,25 @@ def _frames() -> Iterator[Stranger]:
     }
     for name, unit in once.items():
         yield Stranger(name, "frames", flooding(unit, joins=False, comes_again="again" in name))
+    together = {
+        "pings": frame(PING),
+        "pings of 125 B": frame(PING, b"x" * 125),
+        "events of unknown names": event("nothing", "{}"),
+    }
+    for name, unit in together.items():
+        yield Stranger(
+            f"{name} on 100 websockets",
+            "frames",
+            scripts.flooding_together(100, unit),
+            short=name == "pings",
+            served=True,  # as much as nobody else wants
+        )
+    yield Stranger(
+        "half a message of 900 kB on 150 websockets",
+        "frames",
+        scripts.half_messages(150, 900_000),
+        short=True,
+    )
     for size, piece in ((LIMIT - 100, 1), (LIMIT - 100, 125), (65_536, 1)):
         yield Stranger(
             f"a message of {size} B in pieces of {piece} B",

@@ -120,7 +120,7 @@ async def test_requests_of_one_address_have_a_pace(js: Driver, shared_database: 
         meeting_on(shared_database, js, rate_limit_enabled=True, limit_requests_address="5 per hour") as meet,
         ClientSession(meet.server.url) as session,
     ):
-        pace = meet.server.sockets.eio.pace
+        pace = meet.server.sockets.bounds.pace
         async with session.get(POLLING) as response:
             sid = json.loads((await response.read())[1:])["sid"]
         for path in ("/", "/nowhere", "/api/health", POLLING + "&sid=none"):

@@ -31,6 +31,8 @@ LEAVES = {
     "notation",
     "origin",
     "pace",
+    "shares",
+    "holdings",
 }
 """Modules that know nothing of the server."""
 
@@ -38,7 +40,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{leaf: set[str]() for leaf in LEAVES},
     "audit": {"rates", "repeats", "streams"},
     "ceilings": {"rates"},
-    "pace": {"rates"},
+    "pace": {"rates", "shares"},
+    "shares": {"rates"},
+    "holdings": {"rates"},
     "repeats": {"rates"},
     "jwt_secret": {"failure", "settings"},
     "settings": {"rates", "notation"},

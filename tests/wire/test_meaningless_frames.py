@@ -69,17 +69,17 @@ async def test_a_read_full_of_frames_is_handled_a_few_at_a_time(js: Driver, shar
         (socket,) = meet.server.sockets.eio.sockets.values()
         websocket = socket.websocket
         assert websocket is not None
-        loop, most, last = asyncio.get_running_loop(), [0], [websocket.frames]
+        loop, most, last = asyncio.get_running_loop(), [0], [websocket.share.used]
 
         def watch() -> None:
-            most[0] = max(most[0], websocket.frames - last[0])
-            last[0] = websocket.frames
+            most[0] = max(most[0], websocket.share.used - last[0])
+            last[0] = websocket.share.used
             loop.call_soon(watch)
 
         loop.call_soon(watch)
-        before = websocket.frames
+        before = websocket.share.used
         line.send(frame(PING) * 20_000)
-        await until(lambda: websocket.frames >= before + 20_000)
+        await until(lambda: websocket.share.used >= before + 20_000)
         assert most[0] <= HANDLED_AT_ONCE, "frames of one connection in one turn of the loop"
 
 
@@ -88,12 +88,12 @@ async def test_pongs_do_not_pile_up_for_who_does_not_read_them(js: Driver, share
         (socket,) = meet.server.sockets.eio.sockets.values()
         websocket = socket.websocket
         assert websocket is not None
-        before, waiting = websocket.frames, [0]
+        before, waiting = websocket.share.used, [0]
         for _ in range(150):  # 18 MB, more than the kernel keeps of the answers
             line.send(frame(PING, b"x" * 125) * 1_000)
             await line.writer.drain()
             waiting[0] = max(waiting[0], socket.queued_bytes)
-        await until(lambda: websocket.frames >= before + 150_000)
+        await until(lambda: websocket.share.used >= before + 150_000)
         assert waiting[0] <= PONG_BACKLOG_BYTES + 1_000_000, "one turn's pongs beyond the backlog at most"
         assert socket.queued_bytes <= PONG_BACKLOG_BYTES + 200
 

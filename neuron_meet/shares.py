@@ -1,0 +1,119 @@
+"""Each address has a share of a turn of the event loop: what it brings beyond waits for the next turn, in order.
+
+Limits by connection do not bound what many connections of one sender cost together. A share does, and takes nothing
+from anybody: while nobody else has work, the next turn comes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+from neuron_meet.rates import widest
+
+A_TURN = 256
+"""Frames of one address that are handled in a turn of the loop: 1 ms of the cheapest, 10 ms of those that are relayed.
+"""
+
+
+class Turn:
+    """A place in the line of a share."""
+
+    __slots__ = ("cost", "go")
+
+    def __init__(self, go: Callable[[], object], cost: int) -> None:
+        self.go: Callable[[], object] | None = go
+        self.cost = cost
+
+    def cancel(self) -> None:
+        """Have nothing called any more."""
+        self.go = None
+
+
+class Share:
+    """What one address (of IPv6 its /48) has brought, and what of it waits.
+
+    `used` counts frames; whoever handles one adds it. `used >= limit` tells that :meth:`is_out` must be asked before
+    more is handled: two attributes, for what is asked on every packet.
+    """
+
+    __slots__ = ("__weakref__", "_at_last_turn", "_counts_turns", "_line", "limit", "used")
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.limit = A_TURN
+        self._line: deque[Turn] = deque()
+        self._counts_turns = False
+        self._at_last_turn = 0
+
+    def is_out(self) -> bool:
+        """Whether nothing more is handled in this turn. To be asked once `used` has reached `limit`."""
+        if self._counts_turns:
+            return True
+        # Those may have come in one turn or in a thousand: turns are counted only from here on, while much comes.
+        self._counts_turns, self._at_last_turn = True, self.used
+        self.limit = self.used + A_TURN
+        asyncio.get_running_loop().call_soon(self._next_turn)
+        return False
+
+    def wait(self, go: Callable[[], object], cost: int = 0) -> Turn:
+        """Have `go` called in a later turn, behind those that wait. `cost`: frames that it stands for, beside those
+        that it counts itself.
+        """
+        turn = Turn(go, cost)
+        self._line.append(turn)
+        if not self._counts_turns:
+            self.is_out()
+        return turn
+
+    async def turn(self, cost: int) -> None:
+        """Return when something that costs as much as so many frames may be handled."""
+        if not self._line and not (self.used >= self.limit and self.is_out()):
+            self.used += cost
+            return
+        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self.wait(lambda: called.done() or called.set_result(None), cost)
+        try:
+            await called
+        finally:
+            waiting.cancel()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a turn."""
+        return len(self._line)
+
+    def _next_turn(self) -> None:
+        came, self._at_last_turn = self.used - self._at_last_turn, self.used
+        self.limit = self.used + A_TURN
+        line = self._line
+        for _ in range(len(line)):
+            if self.used >= self.limit:
+                break
+            turn = line.popleft()
+            if turn.go is not None:
+                self.used += turn.cost
+                turn.go()
+        self._counts_turns = bool(line) or came >= A_TURN // 2
+        if self._counts_turns:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+
+class Shares:
+    """The share of each address, for as long as somebody holds it."""
+
+    def __init__(self) -> None:
+        self._shares: WeakValueDictionary[str, Share] = WeakValueDictionary()
+
+    def of(self, address: str) -> Share:
+        """The share of a client's address."""
+        key = widest(address)
+        share = self._shares.get(key)
+        if share is None:
+            share = self._shares[key] = Share()
+        return share
+
+    def __len__(self) -> int:
+        return len(self._shares)
