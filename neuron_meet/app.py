@@ -204,7 +204,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         if node is not None:
             await _join_cluster(stack, node, signaling, sockets, lease)
 
-        runner = _runner(api.application, settings, addresses)
+        runner = _runner(api.application, settings, addresses, bounds)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(sockets.close_all)
@@ -331,8 +331,10 @@ async def _finish_writing(signaling: Signaling, patience: Patience) -> None:
     await signaling.attendance.stop()
 
 
-def _runner(app: web.Application, settings: Settings, addresses: ClientAddresses) -> BoundedRunner:
-    connections = Connections(_at_once(settings, addresses), addresses.is_proxy)
+def _runner(
+    app: web.Application, settings: Settings, addresses: ClientAddresses, bounds: Bounds
+) -> BoundedRunner:
+    connections = Connections(_at_once(settings, addresses), addresses.is_proxy, bounds.half_messages)
     return BoundedRunner(app, connections, handle_signals=False, shutdown_timeout=2)
 
 

@@ -124,6 +124,12 @@ class Metrics:
             "Clients dropped for sending too much that means nothing.",
             {(): sockets.flooding_dropped},
         )
+        yield _counter(
+            "held_bytes_given_up",
+            "Clients that had to give up bytes held for them, of what they were.",
+            {(what,): held.given_up for what, held in sockets.held.items()},
+            "what",
+        )
         outcomes = {(kind,): sockets.recovery.outcomes.get(kind, 0) for kind in ("held", "recovered", "lost")}
         yield _counter("recoveries", "Dropped sockets: held, then recovered or lost.", outcomes, "outcome")
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from neuron_meet.audit import Audit
 from neuron_meet.durations import Durations
+from neuron_meet.holdings import Holdings
 from neuron_meet.ops.health import Health
 from neuron_meet.ops.stalls import StallWatch
 from neuron_meet.signaling.dispatch import Dispatcher
@@ -44,6 +45,9 @@ class Sockets(Protocol):
     def slow_dropped(self) -> int: ...
     @property
     def flooding_dropped(self) -> int: ...
+
+    @property
+    def held(self) -> Mapping[str, Holdings]: ...
 
 
 class Calls(Protocol):

@@ -11,6 +11,7 @@ import socketio
 import structlog
 from aiohttp import web
 
+from neuron_meet.holdings import Holdings
 from neuron_meet.realtime.bounds import Bounds
 from neuron_meet.realtime.connecting import Connecting
 from neuron_meet.realtime.connection import Connection
@@ -110,6 +111,16 @@ class MeetingServer(socketio.AsyncServer):
     def flooding_dropped(self) -> int:
         """Clients dropped because they sent too much that means nothing."""
         return self.eio.flooding_dropped
+
+    @property
+    def held(self) -> dict[str, Holdings]:
+        """Bytes that are held for clients, by what they are."""
+        bounds = self.bounds
+        return {
+            "half messages": bounds.half_messages,
+            "waiting to be taken": bounds.unfetched,
+            "kept for returns": bounds.kept,
+        }
 
     @property
     def queued_bytes(self) -> int:

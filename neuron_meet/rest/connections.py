@@ -23,6 +23,7 @@ from aiohttp.web_protocol import RequestHandler
 from neuron_meet.ceilings import ALL, AtOnce
 from neuron_meet.errors import TOO_MANY_REQUESTS, UNAVAILABLE, Refusal
 from neuron_meet.forwarded import read_address
+from neuron_meet.holdings import NOTED_BYTES, Holdings
 from neuron_meet.rates import counted, widest
 from neuron_meet.rest.malformed import ErrorShaping, Runner, Server
 from neuron_meet.rest.problems import problem_body
@@ -101,6 +102,15 @@ class HttpConnection(ErrorShaping):
         """Whether it is counted for `key` (rates.py)."""
         return any(each.key == key for each in counted(self.address))
 
+    def held_bytes(self) -> int:
+        """Bytes of a head that is not whole, or of a body that nobody has read yet (holdings.py)."""
+        body = self._body
+        return self._head_bytes + (0 if body is None else body._size)
+
+    def give_up(self) -> None:
+        """All that is held for this peer and its neighbours is too much."""
+        self.cut()
+
     def unsent(self) -> int:
         """Bytes that the peer has not taken: this process's, and the kernel's."""
         transport = self.transport
@@ -152,10 +162,12 @@ class HttpConnection(ErrorShaping):
             return
         if self._reads_a_body():
             self._head_bytes = 0
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > HEAD_BYTES:
-            self.cut()
+        else:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self.cut()
+        if len(data) > NOTED_BYTES // 2 or self._head_bytes > NOTED_BYTES:
+            self._book.holds_much(self)
 
     def _reads_a_body(self) -> bool:
         """Whether what came was of a body, or the end of one. Its request may not be handled yet, or no more: much can
@@ -182,9 +194,14 @@ class HttpConnection(ErrorShaping):
 class Connections:
     """All connections of a server, and their bounds."""
 
-    def __init__(self, at_once: AtOnce, is_proxy: Callable[[str], bool]) -> None:
-        """`at_once` bounds them, `is_proxy` tells for whose answers the bound of one address is not."""
+    def __init__(
+        self, at_once: AtOnce, is_proxy: Callable[[str], bool], half_messages: Holdings | None = None
+    ) -> None:
+        """`at_once` bounds them, `is_proxy` tells for whose answers the bound of one address is not. `half_messages`:
+        where bytes of unfinished requests are counted.
+        """
         self.at_once = at_once
+        self._half_messages = half_messages
         self._is_proxy = is_proxy
         self._all: dict[HttpConnection, None] = {}
         self._groups: dict[str, dict[HttpConnection, None]] = {}
@@ -241,6 +258,8 @@ class Connections:
             return
         connection.admitted = False
         self.flows(connection)
+        if self._half_messages is not None:
+            self._half_messages.forget(connection)
         self.at_once.release(connection.address)
         del self._all[connection]
         self._new.pop(connection, None)
@@ -249,6 +268,13 @@ class Connections:
         del group[connection]
         if not group:
             del self._groups[key]
+
+    def holds_much(self, connection: HttpConnection) -> None:
+        """Much of a request has come that is not whole, or is not read."""
+        if self._half_messages is not None and connection.admitted:
+            size = connection.held_bytes()
+            if size > NOTED_BYTES:
+                self._half_messages.note(connection, size)
 
     def stalled(self, connection: HttpConnection) -> None:
         """Its answer waits for its reader from now on."""

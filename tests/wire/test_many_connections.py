@@ -14,7 +14,7 @@ from neuron_meet.app import Server
 from neuron_meet.realtime.websocket import SLICE_BYTES
 from neuron_meet.shares import A_TURN
 from tests.recovery.away import go_away
-from tests.security.test_half_open import until
+from tests.security.test_half_open import Line, until
 from tests.wire.clients import Driver
 from tests.wire.handmade import PING, TEXT, Session, Stranger, frame, polling, stranger
 from tests.wire.meeting import Meet, Place, meeting_on
@@ -142,7 +142,30 @@ async def test_a_post_that_is_half_there_counts(
         line = await session.line()
         line.writer.write(session.post(b"4" * 400_000)[:-1])
         await until(lambda: session.sid not in meet.server.sockets.eio.sockets)
+        assert held.given_up, "perhaps once more for what came before it was cut"
+        await until(lambda: held.total == 0)
+
+
+async def test_heads_that_are_half_there_count(
+    js: Driver, shared_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one of which most is there goes."""
+    monkeypatch.setattr(holdings, "PASSING_SECONDS", 0.0)
+    async with meeting_on(shared_database, js, rate_limit_enabled=True) as meet:
+        held = meet.server.sockets.bounds.half_messages
+        held.most_each = 150_000
+        lines = [await Line.to(meet.url) for _ in range(2)]
+        for line, headers in zip(lines, (3, 4), strict=True):
+            for number in range(headers):
+                line.writer.write(b"" if number else b"GET / HTTP/1.1\r\n")
+                line.writer.write(f"X-{number}: {'x' * 28_000}\r\n".encode())
+                await line.writer.drain()
+        await until(lambda: held.given_up)
+        async with asyncio.timeout(60):
+            assert await lines[1].reader.read() == b""
         assert held.given_up == 1
+        for line in lines:
+            await line.close()
         await until(lambda: held.total == 0)
 
 
