@@ -105,7 +105,8 @@ class HttpConnection(ErrorShaping):
     def held_bytes(self) -> int:
         """Bytes of a head that is not whole, or of a body that nobody has read yet (holdings.py)."""
         body = self._body
-        return self._head_bytes + (0 if body is None else body._size)
+        unread: int = 0 if body is None else getattr(body, "_size", 0)  # aiohttp has no public name for it
+        return self._head_bytes + unread
 
     def give_up(self) -> None:
         """All that is held for this peer and its neighbours is too much."""
