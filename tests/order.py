@@ -11,7 +11,7 @@ TOGETHER = "tests/browser/test_page.py"
 """One worker's: there is one Chromium at a time, which other workers would wait for."""
 LONGEST = (
     "tests/rest/test_openapi.py::test_a_walk_through_the_document",
-    "tests/security/test_half_open.py::test_ten_thousand_half_open_handshakes",
+    "tests/security/test_half_open.py::test_thousands_of_half_open_handshakes",
     "tests/store/test_database_commands.py::test_all_commands_on_the_embedded_postgresql",
     "tests/security/test_fuzz.py::test_mutated_packets",
     "tests/package/test_wheel.py::test_a_meeting_on_an_installed_wheel",

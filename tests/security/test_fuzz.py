@@ -23,9 +23,11 @@ from tests.security.witness import Witness, call, witness
 from tests.wire.clients import Driver
 
 SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbits(32))
-PACKETS = 100_000
+LONG = os.environ.get("FUZZ") == "long"
+"""A hundred thousand packets, ten thousand handshakes; else a quarter of them."""
+PACKETS = 100_000 if LONG else 25_000
 SOCKETS = 8
-WARM_UP = 20_000
+WARM_UP = PACKETS // 5
 MEMORY_GROWTH = 40_000_000
 """Bytes by which the process may have grown: caches and an allocator's slack, not what 100,000 packets leave."""
 
