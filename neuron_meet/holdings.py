@@ -128,6 +128,7 @@ class Holdings:
         for holder in list(self._noted):
             self._set(holder, holder.held_bytes())
         for address in {holder.address for holder in self._noted}:
-            self._bound(address, 1)
+            if self._exceeds(address, 1):
+                self._bound(address, 1)
         if self._noted:
             self._sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._look)

@@ -18,6 +18,9 @@ A_TURN = 256
 """
 
 
+KEPT_SECONDS = 1.0
+
+
 class Turn:
     """A place in the line of a share."""
 
@@ -93,19 +96,27 @@ class Share:
             if self.used >= self.limit:
                 break
             turn = line.popleft()
-            if turn.go is not None:
-                self.used += turn.cost
+            if turn.go is None:
+                continue
+            self.used += turn.cost
+            try:
                 turn.go()
+            except Exception as error:  # the others of the address go on
+                told = {"message": "a turn failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(told)
         self._counts_turns = bool(line) or came >= A_TURN // 2
         if self._counts_turns:
             asyncio.get_running_loop().call_soon(self._next_turn)
 
 
 class Shares:
-    """The share of each address, for as long as somebody holds it."""
+    """The share of each address, for as long as somebody holds it, and a second more: who asks for one at every request
+    gets the same.
+    """
 
     def __init__(self) -> None:
         self._shares: WeakValueDictionary[str, Share] = WeakValueDictionary()
+        self._recent: set[Share] = set()
 
     def of(self, address: str) -> Share:
         """The share of a client's address."""
@@ -113,6 +124,9 @@ class Shares:
         share = self._shares.get(key)
         if share is None:
             share = self._shares[key] = Share()
+        if not self._recent:
+            asyncio.get_running_loop().call_later(KEPT_SECONDS, self._recent.clear)
+        self._recent.add(share)
         return share
 
     def __len__(self) -> int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_SLASH = ord("/")
 TYPING = (b'["typing-start"', b'["typing-stop"')
 """How the events begin that front ends send at every key, without an acknowledgement."""
 
@@ -172,7 +173,7 @@ class MeetingServer(socketio.AsyncServer):
         """A Socket.IO packet (`data` begins with its type)."""
         connection = self.by_engine.get(socket.sid)
         kind, rest = data[:1], data[1:]
-        if rest[:1] == b"/":
+        if rest and rest[0] == _SLASH:
             rest = in_default_namespace(rest)
         if kind == b"2" and connection is not None and rest is not None:
             self._event(connection, socket, rest)
@@ -234,21 +235,22 @@ class MeetingServer(socketio.AsyncServer):
             self._over(connection, reason)  # it vanished in this moment, and must not be held for a return
 
     def _event(self, connection: Connection, socket: EngineSocket, data: bytes) -> None:
+        dispatcher = self.dispatcher
         if (
             data[2:8] == b"typing"
             and data.startswith(TYPING)
-            and self.dispatcher.types_too_fast(connection.caller, stops=data.startswith(TYPING[1]))
+            and dispatcher.types_too_fast(connection.caller, stops=data.startswith(TYPING[1]))
         ):
             socket.charge(len(data))
             return
         try:
-            event = decode_event(data, self.dispatcher.most_bytes)
+            event = decode_event(data, dispatcher.most_bytes)
         except MalformedPacket as malformed:
             self.malformed["event"] += 1
-            self.dispatcher.malformed(connection.caller, self._reply(connection, malformed.ack_id))
+            dispatcher.malformed(connection.caller, self._reply(connection, malformed.ack_id))
             return
         reply = self._reply(connection, event.ack_id)
-        if not self.dispatcher.receive(connection.caller, event.name, event.payload, reply):
+        if not dispatcher.receive(connection.caller, event.name, event.payload, reply):
             socket.charge(len(data))
 
     def _reply(self, connection: Connection, ack_id: bytes | None) -> Reply | None:

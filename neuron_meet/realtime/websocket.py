@@ -276,20 +276,25 @@ class _Reader:
             self._first = False
             if not data[1] & _MASKED:  # RFC 6455 §5.1; a client masks all of its frames or none
                 self._websocket.fail(PROTOCOL_ERROR)
-        share = self._websocket.share
+        websocket = self._websocket
+        share = websocket.share
         if self._next is not None:
             self._rest += data  # what was read before the pause took hold
         elif share.used >= share.limit and share.is_out():
             self._rest = data
             self._pause(share.wait(self._resume))
-        elif len(data) <= SLICE_BYTES:
-            self._feed(data)
-            session = self._websocket.session
-            if session is not None and session.in_debt:
-                self._heed_debt()
-        else:
+        elif len(data) > SLICE_BYTES:
             self._rest = data
             self._go_on()
+        elif not websocket.over:  # `_feed`, without a call more: this is each packet's way
+            before = share.used
+            websocket.unfinished += len(data)
+            self._parse(data)
+            if share.used == before:
+                self._nothing_whole(len(data))
+            session = websocket.session
+            if session is not None and session.in_debt:
+                self._heed_debt()
         return _MORE
 
     def feed_eof(self) -> None:
@@ -312,12 +317,17 @@ class _Reader:
         websocket.unfinished += len(data)
         self._parse(data)
         if share.used == before:
-            if websocket.unfinished > NOTED_BYTES:
-                websocket.holds_much()
-            if len(data) < SMALL_READ_BYTES and websocket.session is not None:
-                websocket.session.charge()
-            if websocket.unfinished > 2 * websocket.max_bytes:  # fragments without content
-                websocket.fail(TOO_BIG)
+            self._nothing_whole(len(data))
+
+    def _nothing_whole(self, size: int) -> None:
+        """So many bytes have completed no frame."""
+        websocket = self._websocket
+        if websocket.unfinished > NOTED_BYTES:
+            websocket.holds_much()
+        if size < SMALL_READ_BYTES and websocket.session is not None:
+            websocket.session.charge()
+        if websocket.unfinished > 2 * websocket.max_bytes:  # fragments without content
+            websocket.fail(TOO_BIG)
 
     def _go_on(self) -> None:
         self._next = None

@@ -98,15 +98,13 @@ class Dispatcher:
         if command is None:
             self._refuse_invalid(caller, "", errors.UNKNOWN_EVENT, reply)
             return True
-        if (
-            command.pace is _TYPING
-            and not self._limits.allow(caller, Pace.TYPING)
-            and not (name == events.TypingStop.event and self._is_typing(caller))
-        ):
-            if reply is not None:
-                reply(Success())
-            return False
-        if (too_fast := self._too_fast(caller, command)) is not None:
+        if command.pace is _TYPING:
+            ends = name == events.TypingStop.event
+            if not self._limits.allow(caller, _TYPING) and not (ends and self._is_typing(caller)):
+                if reply is not None:
+                    reply(Success())
+                return False
+        elif (too_fast := self._too_fast(caller, command)) is not None:
             self._refuse_too_fast(caller, name, too_fast, reply)
             return True
         if self.draining and command.use_case is join_room:
@@ -288,8 +286,6 @@ class Dispatcher:
     def _too_fast(self, caller: Caller, command: Command) -> Refusal | None:
         """Why the caller may not send this now, or None."""
         pace = command.pace
-        if pace is _TYPING:
-            return None  # counted already
         if not self._limits.allow(caller, pace):
             return errors.TOO_MANY_MESSAGES if pace is Pace.CHAT else errors.TOO_MANY_REQUESTS
         if command.use_case is join_room:
