@@ -116,6 +116,7 @@ def _frames() -> Iterator[Stranger]:
         "frames",
         scripts.half_messages(150, 900_000),
         short=True,
+        megabytes=200,  # 64 MB for a second at most (holdings.py), which a growing buffer takes twice
     )
     for size, piece in ((LIMIT - 100, 1), (LIMIT - 100, 125), (65_536, 1)):
         yield Stranger(
