@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from aiohttp import hdrs, web
 
 from neuron_meet.failure import ForeseenFailure
+from neuron_meet.page_files import ASSETS, FRESH, IMMUTABLE, Content, PageFiles
 from neuron_meet.rest.problems import SOCKET_IO_PREFIX, is_api
 from neuron_meet.settings import Settings
 
 PAGE = Path(__file__).resolve().parent / "web"
-"""The built-in page: HTML, CSS and ES modules, served as they are."""
+"""The built-in page: HTML, CSS and ES modules."""
+INDEX = PAGE / "index.html"
 SOCKET_IO_CLIENT = Path("dist") / "socket.io.esm.min.js"
 """The official client as an ES module, in npm's `socket.io-client`."""
 
@@ -105,32 +107,33 @@ def add_web_client(app: web.Application, settings: Settings, socket_io_client: P
 
 
 def _add_page(app: web.Application, socket_io: Path) -> None:
-    """Routes of the built-in page. Its files are known beforehand, so that no path reaches the disk."""
+    """Routes of the built-in page. Its files are read once, at the start: no path reaches the disk."""
     if not socket_io.is_file():
         raise ClientMissingError(
             f"The meeting page needs npm's socket.io-client, and there is no {socket_io}. "
             "Run make setup, or set WEB_PAGE=false."
         )
-    for path in ("/", "/join/{code}"):
-        app.router.add_get(path, _serve_page)
-    for file in (*sorted(PAGE.iterdir()), socket_io):
-        if file.name != "index.html":
-            app.router.add_get(f"/assets/{file.name}", _serve_file(file))
-
-
-async def _serve_page(_request: web.Request) -> web.StreamResponse:
-    headers = {
-        hdrs.CACHE_CONTROL: "no-cache",
-        "Content-Security-Policy": PAGE_POLICY,
+    page = PageFiles((*sorted(file for file in PAGE.iterdir() if file != INDEX), socket_io), INDEX)
+    own = {
+        hdrs.CACHE_CONTROL: FRESH,
+        "Content-Security-Policy": PAGE_POLICY.replace(
+            "script-src 'self'", f"script-src 'self' {page.import_map_source}"
+        ),
         "Permissions-Policy": PAGE_PERMISSIONS,
     }
-    return web.FileResponse(PAGE / "index.html", headers=headers)
+    for path in ("/", "/join/{code}"):
+        app.router.add_get(path, _serve(page.document, own))
+    for name, content in page.plain.items():
+        app.router.add_get(ASSETS + name, _serve(content, {hdrs.CACHE_CONTROL: FRESH}))
+    for name, content in page.immutable.items():
+        app.router.add_get(ASSETS + name, _serve(content, {hdrs.CACHE_CONTROL: IMMUTABLE}))
 
 
-def _serve_file(file: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def serve(_request: web.Request) -> web.StreamResponse:
-        # Asked for each time (and answered with 304): names do not change when the contents do.
-        return web.FileResponse(file, headers={hdrs.CACHE_CONTROL: "no-cache"})
+def _serve(
+    content: Content, headers: Mapping[str, str]
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return content.answer(request, headers)
 
     return serve
 

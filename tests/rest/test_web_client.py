@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -148,31 +151,68 @@ async def test_the_built_in_page(server: Server) -> None:
 
 
 async def test_the_page_names_only_files_that_are_served(server: Server) -> None:
-    wanted, seen = ["/"], set[str]()
-    while wanted:
-        path = wanted.pop()
-        answer = await server.get(path)
-        assert answer.status == 200, path
-        seen.add(path)
-        named = re.findall(r'(?:href|src)="(/assets/[^"]+)"', answer.body) if path == "/" else []
-        if path.endswith(".js") and "socket.io" not in path:
-            named += [
-                f"/assets/{name}" for name in re.findall(r'^import .*"\./([^"]+)"', answer.body, re.MULTILINE)
-            ]
-        wanted += [name for name in named if name not in seen and name not in wanted]
-    assert {"/assets/signaling.js", "/assets/socket.io.esm.min.js", "/assets/base.css"} <= seen
-    on_disk = {f"/assets/{file.name}" for file in PAGE.iterdir() if file.suffix in (".js", ".css", ".svg")}
-    assert on_disk - seen == set()
+    """Each under a name that changes with its contents, kept for ever; and under its own, asked for each time."""
+    answer = await server.get("/")
+    imports: dict[str, str] = json.loads(import_map_in(answer.body))["imports"]
+    named = set(re.findall(r'"(/assets/[^"]+)"', answer.body)) - imports.keys()
+    assert {"/assets/signaling.js", "/assets/socket.io.esm.min.js", "/assets/main.js"} <= imports.keys()
+    assert set(imports.values()) <= named
+    for path in named:
+        assert re.search(r"\.[0-9a-f]{12}\.(js|css|svg)$", path), path
+        asset = await server.get(path)
+        assert (asset.status, asset.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+        plain = await server.get(re.sub(r"\.[0-9a-f]{12}\.", ".", path))
+        assert (plain.status, plain.body) == (200, asset.body), path
+        assert plain.headers["cache-control"] == "no-cache"
+        again = await server.call("GET", path, headers={"If-None-Match": asset.headers["etag"]})
+        assert (again.status, again.body) == (304, ""), path
+    modules = {f"/assets/{file.name}" for file in PAGE.glob("*.js")}
+    assert modules | {"/assets/socket.io.esm.min.js"} == imports.keys()
+    for module in modules:  # what one imports has a line in the map: else its plain name would be fetched
+        source = (PAGE / module.rpartition("/")[2]).read_text()
+        for name in re.findall(r'(?:from|import) ?\(?"\./([^"]+)"', source):
+            assert f"/assets/{name}" in imports, module
+
+
+async def test_the_page_goes_compressed_to_who_takes_that(server: Server) -> None:
+    tags = dict[bool, str]()
+    for accepted, zipped in (
+        ("gzip, deflate, br", True),
+        ("GZIP;q=0.5", True),
+        ("*", True),
+        ("identity", False),
+        ("gzip;q=0, *", False),
+        ("gzip;q=nonsense", False),
+    ):
+        async with server.session.get(
+            "/assets/signaling.js", headers={"Accept-Encoding": accepted}
+        ) as answer:
+            assert (answer.headers.get("content-encoding") == "gzip") is zipped, accepted
+            assert "Accept-Encoding" in answer.headers.getall("vary")
+            assert await answer.text() == (PAGE / "signaling.js").read_text()
+            tags[zipped] = answer.headers["etag"]
+    assert tags[True] != tags[False]
+    head = await server.call("HEAD", "/")
+    assert (head.status, head.body) == (200, "")
 
 
 async def test_the_page_may_load_its_own_files_and_nothing_else(server: Server) -> None:
-    """A script or style inside the page would need 'unsafe-inline', and there is none."""
+    """A script or style inside the page would need 'unsafe-inline', and there is none but the import map."""
     answer = await server.get("/")
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    digest = base64.b64encode(hashlib.sha256(import_map_in(answer.body).encode()).digest()).decode()
+    assert policy["script-src"] == f"'self' 'sha256-{digest}'"
+    assert policy["style-src"] == policy["connect-src"] == "'self'"
     assert policy["require-trusted-types-for"] == "'script'"
-    assert not re.search(r"<script(?![^>]* src=)|<style| style=| on[a-z]+=|https?://", answer.body)
+    inside = answer.body.replace('<script type="importmap">', "")
+    assert not re.search(r"<script(?![^>]* src=)|<style| style=| on[a-z]+=|https?://", inside)
+
+
+def import_map_in(page: str) -> str:
+    found = re.search(r'<script type="importmap">(.*?)</script>', page)
+    assert found is not None
+    return found[1]
 
 
 async def test_a_page_whose_client_is_not_installed_is_refused(tmp_path: Path) -> None:

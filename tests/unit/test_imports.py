@@ -60,7 +60,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": LEAVES | {"rest", "signaling"},
     "realtime": LEAVES | {"signaling"},
     "ops": LEAVES | {"rest", "signaling"},
-    "web_client": LEAVES | {"rest"},
+    "page_files": {"failure"},
+    "web_client": LEAVES | {"rest", "page_files"},
     "api": LEAVES
     | {"rest", "store", "auth", "users", "rooms", "chat", "ice", "contract", "ops", "web_client"},
     "serving": LEAVES | {"app", "store", "ops"},
