@@ -1,6 +1,8 @@
 /** The bar of buttons: microphone, camera, screen, hand, panels, devices, leaving. */
 import { attempt } from "./attempt.js";
+import { openDevices } from "./device-choice.js";
 import { byId, label, notice, problem } from "./dom.js";
+import { t } from "./language.js";
 import { endRoom, remembered } from "./rest.js";
 import { mediaProblem } from "./words.js";
 
@@ -18,10 +20,14 @@ export class Controls {
     on(byId("camera"), "click", () => this.#toggleCamera());
     on(byId("screen"), "click", () => this.#toggleScreen());
     on(byId("hand"), "click", () => attempt(() => meeting.raiseHand(!meeting.me.isHandRaised)));
-    on(byId("settings"), "click", () => {
-      problem(byId("device-problem"), null);
-      byId("device-dialog").showModal();
-    });
+    on(byId("settings"), "click", () => openDevices(devices, meeting.me.displayName));
+    on(byId("full-screen"), "click", () => this.#toggleFullScreen());
+    on(document, "fullscreenchange", () => this.#show());
+    byId("full-screen").hidden = !document.fullscreenEnabled;
+    byId("screen").hidden = !navigator.mediaDevices?.getDisplayMedia; // phones have none
+    on(byId("more"), "click", () => openMenu(byId("more-menu").hidden));
+    // A choice ends the menu, and so does a click beside it.
+    on(document, "click", ({ target }) => target.closest("#more") || openMenu(false));
     on(byId("leave"), "click", () => this.#leave());
     on(byId("end-for-all"), "click", () => this.#end());
     for (const id of PANELS) {
@@ -30,22 +36,29 @@ export class Controls {
     }
     on(document, "keydown", (event) => {
       const open = PANELS.find((id) => !byId(`${id}-panel`).hidden);
-      if (event.key === "Escape" && open && !document.querySelector("dialog[open]")) this.#closePanel(open);
+      if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+      if (!byId("more-menu").hidden) {
+        openMenu(false);
+        byId("more").focus();
+      } else if (open) this.#closePanel(open);
     });
 
     on(devices, "change", () => this.#sync());
-    on(devices, "lost", ({ detail: kind }) => kind !== "screen" && notice(`The ${kind} is gone. Plug it in again, or choose another under “Devices”.`, "problem"));
+    on(devices, "lost", ({ detail: kind }) => kind !== "screen" && notice(t(`The ${kind} is gone. Plug it in again, or choose another under “Devices”.`), "problem"));
     on(meeting, "force-mute", () => {
       devices.hear(false);
-      if (this.#devices.microphone) notice("The host muted you. You can unmute yourself.");
+      if (this.#devices.microphone) notice(t("The host muted you. You can unmute yourself."));
     });
     on(meeting, "people", () => this.#show());
     on(meeting, "room", () => this.#show());
     signal.addEventListener("abort", () => {
       openPanel(null);
+      openMenu(false);
+      if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
       for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     });
     openPanel(null);
+    openMenu(false);
     this.#sync();
     this.#show();
   }
@@ -57,7 +70,7 @@ export class Controls {
     this.#show();
     this.#telling = this.#telling.then(() =>
       attempt(async () => {
-        await this.#meeting.setTrack("audio", devices.microphone);
+        await this.#meeting.setTrack("audio", devices.sound);
         await this.#meeting.setTrack("video", devices.picture);
         if (me.isMuted === devices.isHeard) await this.#meeting.toggleAudio(devices.isHeard);
         if (me.isVideoOff === Boolean(devices.camera)) await this.#meeting.toggleVideo(Boolean(devices.camera));
@@ -104,17 +117,23 @@ export class Controls {
   #show() {
     const { me, room } = this.#meeting;
     const devices = this.#devices;
-    const button = (id, pressed, iconName, words) => {
-      label(byId(id), iconName, words);
-      byId(id).setAttribute("aria-pressed", String(pressed));
-    };
+    const button = (id, isOn, iconName, words) => label(byId(id), iconName, t(words), isOn);
     button("mic", devices.isHeard, devices.isHeard ? "mic" : "mic-off", devices.isHeard ? "Mute" : "Unmute");
     button("camera", Boolean(devices.camera), devices.camera ? "camera" : "camera-off", devices.camera ? "Stop camera" : "Start camera");
     button("screen", Boolean(devices.screen), "screen", devices.screen ? "Stop sharing" : "Share screen");
     button("hand", me.isHandRaised, "hand", me.isHandRaised ? "Lower hand" : "Raise hand");
     const mayShare = me.isHost || (room?.settings?.allowScreenShare ?? true);
     byId("screen").disabled = !mayShare && !devices.screen;
-    if (!mayShare) byId("screen").title = "The host has switched screen sharing off for others";
+    if (!mayShare) byId("screen").title = t("The host has switched screen sharing off for others");
+    label(byId("full-screen"), "full", document.fullscreenElement ? t("Leave full screen") : t("Full screen"));
+  }
+
+  async #toggleFullScreen() {
+    try {
+      await (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen());
+    } catch {
+      notice(t("The browser does not allow full screen here."), "problem");
+    }
   }
 
   #closePanel(id) {
@@ -138,6 +157,12 @@ export class Controls {
       problem(byId("leave-problem"), error.message);
     }
   }
+}
+
+function openMenu(isOpen) {
+  byId("more-menu").hidden = !isOpen;
+  byId("more").setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) byId("more-menu").querySelector("button:not([hidden])").focus();
 }
 
 /** Open one panel beside the pictures, or none. */

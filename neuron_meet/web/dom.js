@@ -26,19 +26,24 @@ export function icon(name) {
   return svg;
 }
 
-/** Set a button's picture and its name. */
-export function label(button, iconName, text) {
+/**
+ * Set a button's picture and its name. The name says what a click does; so there is no `aria-pressed` beside it, which
+ * would say the contrary ("Mute, pressed"). `isOn` is for the eye.
+ */
+export function label(button, iconName, text, isOn) {
   button.querySelector("use").setAttribute("href", `#icon-${iconName}`);
   const words = button.querySelector(".label");
   if (words) words.textContent = text;
   else button.setAttribute("aria-label", text);
   button.title = text;
+  if (isOn !== undefined) button.dataset.on = String(Boolean(isOn));
 }
 
 /** Show one view and hide the others; its heading gets the focus, so that screen readers say where one is. */
 export function showView(id) {
   for (const view of document.querySelectorAll("[data-view]")) view.hidden = view.id !== id;
   document.body.dataset.shown = id;
+  clearNotices(); // they were about what was on screen
   byId(id).querySelector("h1")?.focus({ preventScroll: true });
 }
 
@@ -47,6 +52,12 @@ export function notice(text, kind = "") {
   const note = element("p", { class: `notice ${kind}` }, text);
   byId("notices").append(note);
   setTimeout(() => note.remove(), kind ? 9_000 : 5_000);
+}
+
+/** Tell screen readers only: the eye has it already. */
+export function announce(text) {
+  byId("announcer").textContent = "";
+  byId("announcer").textContent = text;
 }
 
 /** Take back what was said, for it is no longer about what is on screen. */
@@ -59,6 +70,34 @@ export function problem(holder, text, action) {
     ...(text && action ? [element("button", { type: "button", class: "quiet", onclick: action.do }, action.text)] : []),
   );
   holder.hidden = !text;
+}
+
+/** Mark the fields that `wrong` names ({ name: sentence }), each with its sentence, and go to the first; {} unmarks all. */
+export function markFields(form, wrong) {
+  let first = null;
+  for (const field of form.elements) {
+    if (!field.name) continue;
+    const id = `${field.id || field.name}-wrong`;
+    byId(id)?.remove();
+    const others = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((each) => each && each !== id);
+    const sentence = wrong[field.name];
+    if (sentence) {
+      field.setAttribute("aria-invalid", "true");
+      field.after(element("p", { class: "field-problem", id }, sentence));
+      first ??= field;
+    } else field.removeAttribute("aria-invalid");
+    const described = [...others, sentence && id].filter(Boolean).join(" ");
+    if (described) field.setAttribute("aria-describedby", described);
+    else field.removeAttribute("aria-describedby");
+  }
+  first?.focus();
+  return first !== null;
+}
+
+/** What the server refused of a form: at its fields where it names them, else in `holder`. `error`: a RestError. */
+export function showRefusal(form, holder, error) {
+  const marked = markFields(form, error.fields ?? {});
+  problem(holder, marked ? null : error.message);
 }
 
 /** One letter or two for somebody without a picture. */

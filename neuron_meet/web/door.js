@@ -1,6 +1,8 @@
 /** Before a meeting: how one looks and sounds, under which name one comes in. */
-import { byId, initials, label, problem, showView } from "./dom.js";
+import { byId, initials, label, markFields, problem, showView } from "./dom.js";
+import { t } from "./language.js";
 import { peopleByCode, remembered } from "./rest.js";
+import { showLevel } from "./speech.js";
 import { mediaProblem } from "./words.js";
 
 /**
@@ -21,12 +23,13 @@ export function openDoor({ room, me, stale, devices, go }) {
   name.value = me?.displayName ?? remembered.get("name");
   problem(byId("door-media"), null);
   problem(byId("door-problem"), null);
+  markFields(byId("door-form"), {});
   if (stale) {
     const signIn = () => {
       remembered.set("after-sign-in", location.pathname);
       go("/");
     };
-    problem(byId("door-problem"), "Your sign-in has expired. You can come in as a guest, or sign in again first.", { text: "Sign in", do: signIn });
+    problem(byId("door-problem"), t("Your sign-in has expired. You can come in as a guest, or sign in again first."), { text: t("Sign in"), do: signIn });
   }
 
   const start = async (kinds) => {
@@ -45,7 +48,7 @@ export function openDoor({ room, me, stale, devices, go }) {
       ? [mediaProblem(failed[0].error, "camera and microphone")]
       : failed.map(({ kind, error }) => mediaProblem(error, kind));
     const retry = failed.some(({ error }) => error.name !== "InsecureContext");
-    problem(byId("door-media"), said.join(" ") || null, retry ? { text: "Try again", do: () => start(failed.map(({ kind }) => kind)) } : undefined);
+    problem(byId("door-media"), said.join(" ") || null, retry ? { text: t("Try again"), do: () => start(failed.map(({ kind }) => kind)) } : undefined);
   };
   const toggle = (kind) => {
     if (!devices[kind]) return start([kind]);
@@ -57,7 +60,7 @@ export function openDoor({ room, me, stale, devices, go }) {
     const stream = devices.camera ? new MediaStream([devices.camera]) : null;
     if (preview.srcObject?.getTracks()[0] !== devices.camera) preview.srcObject = stream;
     preview.hidden = !stream;
-    byId("preview-face").textContent = initials(name.value || "You");
+    byId("preview-face").textContent = initials(name.value || t("You"));
     button("door-mic", "mic", devices.microphone, "microphone");
     button("door-camera", "camera", devices.camera, "camera");
   };
@@ -66,10 +69,7 @@ export function openDoor({ room, me, stale, devices, go }) {
     on(byId("door-form"), "submit", (event) => {
       event.preventDefault();
       const displayName = name.value.trim();
-      if (!displayName) {
-        problem(byId("door-problem"), "Enter the name under which the others see you.");
-        return name.focus();
-      }
+      if (markFields(event.target, displayName ? {} : { displayName: t("Enter the name under which the others see you.") })) return;
       closing.abort();
       resolve(displayName);
     });
@@ -79,7 +79,7 @@ export function openDoor({ room, me, stale, devices, go }) {
   on(name, "input", show);
   on(devices, "change", show);
   noticeOtherTab(room.code, me, signal);
-  showLevel(devices, signal);
+  showLevel("preview-level", devices, signal);
   showView("door");
   show();
   start(["microphone", "camera"].filter((kind) => !remembered.get(`${kind}.off`)));
@@ -88,20 +88,21 @@ export function openDoor({ room, me, stale, devices, go }) {
 
 /** What is known of the room; of who is in it only once `people` is. */
 function facts(room, me, people) {
-  const said = [me?.id === room.host.id ? "You are the host." : `Hosted by ${room.host.displayName ?? "the host"}.`];
-  if (room.isLocked && me?.id !== room.host.id) said.push("It is locked: nobody else gets in at the moment.");
-  else if (room.settings?.waitingRoom && me?.id !== room.host.id) said.push("The host lets people in.");
+  const isHost = me?.id === room.host.id;
+  const said = [isHost ? t("You are the host.") : t("Hosted by {name}.", { name: room.host.displayName ?? t("the host") })];
+  if (room.isLocked && !isHost) said.push(t("It is locked: nobody else gets in at the moment."));
+  else if (room.settings?.waitingRoom && !isHost) said.push(t("The host lets people in."));
   if (people?.length) {
     const names = people.slice(0, 3).map((person) => person.displayName).join(", ");
-    const more = people.length > 3 ? ` and ${people.length - 3} more` : "";
-    said.push(`In it now: ${names}${more}.`);
-  } else if (people) said.push("Nobody is in it yet.");
+    const more = people.length - 3;
+    said.push(more > 0 ? t("In it now: {names} and {count} more.", { names, count: more }) : t("In it now: {names}.", { names }));
+  } else if (people) said.push(t("Nobody is in it yet."));
   return said.join(" ");
 }
 
 function button(id, iconName, isOn, what) {
-  label(byId(id), isOn ? iconName : `${iconName}-off`, isOn ? `Switch the ${what} off` : `Switch the ${what} on`);
-  byId(id).setAttribute("aria-pressed", String(Boolean(isOn)));
+  const words = isOn ? `Switch the ${what} off` : `Switch the ${what} on`;
+  label(byId(id), isOn ? iconName : `${iconName}-off`, t(words), isOn);
 }
 
 /** Twice in one browser: say so, for two microphones in one room howl, and one account is in a meeting once. */
@@ -111,45 +112,9 @@ function noticeOtherTab(code, me, signal) {
   channel.onmessage = ({ data }) => {
     if (data !== "here") return;
     const text = me
-      ? "You are in this meeting in another tab already. If you join here, that tab leaves."
-      : "This meeting is open in another tab already. If you join here too, you are in it twice: mute one of them, or you hear an echo.";
+      ? t("You are in this meeting in another tab already. If you join here, that tab leaves.")
+      : t("This meeting is open in another tab already. If you join here too, you are in it twice: mute one of them, or you hear an echo.");
     problem(byId("door-problem"), text);
   };
   channel.postMessage("anybody here?");
-}
-
-/** The microphone's level, so that one sees that it hears. */
-function showLevel(devices, signal) {
-  const meter = byId("preview-level");
-  let context;
-  let source;
-  const listen = () => {
-    source?.disconnect();
-    source = null;
-    meter.value = 0;
-    if (!devices.microphone || signal.aborted) return;
-    context ??= new AudioContext();
-    source = context.createMediaStreamSource(new MediaStream([devices.microphone]));
-    const analyser = context.createAnalyser();
-    analyser.fftSize = 512;
-    source.connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
-    const mine = source;
-    const draw = () => {
-      if (signal.aborted || source !== mine) return;
-      analyser.getFloatTimeDomainData(samples);
-      meter.value = Math.min(1, 4 * Math.hypot(...samples) / Math.sqrt(samples.length));
-      setTimeout(draw, 80);
-    };
-    draw();
-  };
-  let heard = null;
-  const changed = () => {
-    if (devices.microphone === heard) return;
-    heard = devices.microphone;
-    listen();
-  };
-  devices.addEventListener("change", changed, { signal });
-  signal.addEventListener("abort", () => context?.close());
-  changed();
 }

@@ -1,7 +1,10 @@
 /** The start page: join by code, start a meeting, sign in. */
 import { codeIn } from "./codes.js";
-import { byId, element, problem, showView } from "./dom.js";
+import { byId, element, markFields, problem, showRefusal, showView } from "./dom.js";
+import { t } from "./language.js";
 import { createRoom, login, myRooms, register, remembered } from "./rest.js";
+
+const FIRST_ROOMS = 6;
 
 let go; // to another address of the page
 let registering = true;
@@ -11,11 +14,13 @@ export function showHome({ me, stale, go: goTo }) {
   go = goTo;
   byId("start-form").hidden = !me;
   byId("account-form").hidden = Boolean(me);
-  for (const id of ["code-problem", "start-problem", "account-problem"]) problem(byId(id), null);
-  if (stale) {
-    setMode(false);
-    problem(byId("account-problem"), "Your sign-in has expired. Sign in again.");
-  }
+  for (const id of ["start-problem", "account-problem"]) problem(byId(id), null);
+  for (const id of ["join-form", "start-form", "account-form"]) markFields(byId(id), {});
+  const back = remembered.get("after-sign-in") !== "";
+  byId("account-why").hidden = !back || Boolean(me);
+  // Whoever has had an account here, or was sent to sign in, has one.
+  setMode(!stale && !back && remembered.get("account") === "");
+  if (stale) problem(byId("account-problem"), t("Your sign-in has expired. Sign in again."));
   showView("home");
   showRecent(me);
 }
@@ -23,10 +28,9 @@ export function showHome({ me, stale, go: goTo }) {
 byId("join-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const code = codeIn(byId("code").value);
-  const text = byId("code").value.trim() ? "This is no meeting code: they look like abc-def-ghi." : "Enter the code or the link that you were sent.";
-  problem(byId("code-problem"), code ? null : text);
+  const text = byId("code").value.trim() ? t("This is no meeting code: they look like abc-def-ghi.") : t("Enter the code or the link that you were sent.");
+  markFields(event.target, code ? {} : { code: text });
   if (code) go(`/join/${code}`);
-  else byId("code").focus();
 });
 
 byId("start-form").addEventListener("submit", async (event) => {
@@ -52,6 +56,7 @@ byId("account-form").addEventListener("submit", async (event) => {
       remembered.set("name", user.displayName);
     }
     remembered.set("after-sign-in", "");
+    remembered.set("account", "yes");
     form.reset();
     if (back) return go(back);
     if (!registering) return go("/");
@@ -64,10 +69,11 @@ async function submit(form, problemId, work) {
   const buttons = [...form.querySelectorAll("button")];
   for (const button of buttons) button.disabled = true;
   problem(byId(problemId), null);
+  markFields(form, {});
   try {
     await work();
   } catch (error) {
-    problem(byId(problemId), error.message);
+    showRefusal(form, byId(problemId), error);
   } finally {
     for (const button of buttons) button.disabled = false;
   }
@@ -79,18 +85,39 @@ function setMode(isNew) {
   byId("mode-login").setAttribute("aria-pressed", String(!isNew));
   byId("account-name").hidden = !isNew;
   byId("password").autocomplete = isNew ? "new-password" : "current-password";
-  byId("account-submit").textContent = isNew ? "Create account and start" : "Sign in";
+  byId("account-submit").textContent = isNew ? t("Create account and start") : t("Sign in");
+  byId("password-hint").hidden = !isNew;
 }
 byId("mode-register").onclick = () => setMode(true);
 byId("mode-login").onclick = () => setMode(false);
 
-async function showRecent(me) {
+async function showRecent(me, all = false) {
   byId("recent").hidden = true;
   if (!me) return;
-  const open = (await myRooms().catch(() => [])).filter((room) => room.isActive && room.hostId === me.id);
-  const entries = open.slice(0, 6).map((room) =>
-    element("li", {}, element("a", { href: `/join/${room.code}` }, element("strong", {}, room.name), element("span", { class: "hint" }, room.code))),
+  const own = (await myRooms().catch(() => [])).filter((room) => room.hostId === me.id);
+  // Open ones first; of each the newest.
+  const rooms = [...own.filter((room) => room.isActive), ...own.filter((room) => !room.isActive)];
+  const shown = all ? rooms : rooms.slice(0, FIRST_ROOMS);
+  const act = (words, name, work) => element("button", { type: "button", class: "quiet small", "aria-label": name, onclick: work }, words);
+  byId("rooms").replaceChildren(
+    ...shown.map((room) => {
+      const { name } = room;
+      const about = [element("strong", { dir: "auto" }, name), element("span", { class: "hint" }, room.isActive ? room.code : t("ended"))];
+      const manage = (work) => async () => (await import("./own-rooms.js"))[work](room, () => showRecent(me, all));
+      return element(
+        "li",
+        {},
+        room.isActive ? element("a", { href: `/join/${room.code}` }, ...about) : element("div", {}, ...about),
+        element(
+          "p",
+          { class: "ways" },
+          act(t("Messages"), t("Messages of {name}", { name }), manage("showHistory")),
+          room.isActive && act(t("End"), t("End {name}", { name }), manage("end")),
+        ),
+      );
+    }),
   );
-  byId("rooms").replaceChildren(...entries);
-  byId("recent").hidden = entries.length === 0;
+  byId("more-rooms").hidden = shown.length === rooms.length;
+  byId("more-rooms").onclick = () => showRecent(me, true);
+  byId("recent").hidden = rooms.length === 0;
 }

@@ -1,6 +1,7 @@
 /** What only the host does: let people in, lock, change the settings. */
 import { attempt } from "./attempt.js";
-import { byId, element, notice, problem } from "./dom.js";
+import { byId, element, markFields, notice, problem, showRefusal } from "./dom.js";
+import { t } from "./language.js";
 import { changeSettings, roomById } from "./rest.js";
 
 export class Host {
@@ -34,14 +35,13 @@ export class Host {
   #showRoom() {
     const { me, room } = this.#meeting;
     byId("host-foot").hidden = !me.isHost;
-    byId("lock").textContent = room.isLocked ? "Unlock the meeting" : "Lock the meeting";
-    byId("lock").setAttribute("aria-pressed", String(room.isLocked));
+    byId("lock").textContent = room.isLocked ? t("Unlock the meeting") : t("Lock the meeting");
   }
 
   async #lock() {
     const locked = !this.#meeting.room.isLocked;
     const done = await attempt(() => this.#meeting.lock(locked).then(() => true));
-    if (done) notice(locked ? "Locked: nobody else gets in." : "Unlocked: whoever has the link gets in.");
+    if (done) notice(locked ? t("Locked: nobody else gets in.") : t("Unlocked: whoever has the link gets in."));
   }
 
   #showWaiting() {
@@ -53,14 +53,15 @@ export class Host {
   }
 
   #waiter({ socketId, displayName }, place) {
-    const button = (words, kind, act) =>
-      element("button", { type: "button", class: `${kind} small`, "aria-label": `${words} ${displayName}`, onclick: () => attempt(act) }, words);
+    const button = (words, name, kind, act) =>
+      element("button", { type: "button", class: `${kind} small`, "aria-label": name, onclick: () => attempt(act) }, words);
+    const name = displayName;
     return element(
       place,
       { class: place === "div" ? "knock" : "" },
-      element("span", { class: "person" }, place === "div" ? `${displayName} wants to come in` : displayName),
-      button("Admit", "primary", () => this.#meeting.admit(socketId)),
-      button("Deny", "quiet", () => this.#meeting.deny(socketId)),
+      element("span", { class: "person", dir: "auto" }, place === "div" ? t("{name} wants to come in", { name }) : name),
+      button(t("Admit"), t("Admit {name}", { name }), "primary", () => this.#meeting.admit(socketId)),
+      button(t("Deny"), t("Deny {name}", { name }), "quiet", () => this.#meeting.deny(socketId)),
     );
   }
 
@@ -68,6 +69,7 @@ export class Host {
     const room = await attempt(() => roomById(this.#meeting.room.id));
     if (!room) return;
     problem(byId("room-problem"), null);
+    markFields(byId("room-form"), {});
     const { elements } = byId("room-form");
     for (const box of boxes(elements)) box.checked = room.settings?.[box.name] ?? false;
     elements.maxParticipants.value = room.settings?.maxParticipants ?? 100;
@@ -80,9 +82,9 @@ export class Host {
     try {
       await changeSettings(this.#meeting.room.id, { ...settings, maxParticipants: Number(elements.maxParticipants.value) });
       byId("room-dialog").close();
-      notice("The settings hold from now on.");
+      notice(t("The settings hold from now on."));
     } catch (error) {
-      problem(byId("room-problem"), error.message);
+      showRefusal(form, byId("room-problem"), error);
     }
   }
 }

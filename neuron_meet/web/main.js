@@ -2,17 +2,18 @@
 import { Devices } from "./devices.js";
 import { offerDevices } from "./device-choice.js";
 import { openDoor } from "./door.js";
-import { byId, clearNotices, element, notice, showView } from "./dom.js";
+import { byId, element, showView } from "./dom.js";
 import { showHome } from "./home.js";
-import { enterMeeting } from "./meeting.js";
 import { account, remembered, roomByCode, signOut } from "./rest.js";
 import { codeIn } from "./codes.js";
 import { ending } from "./words.js";
 
 const devices = new Devices();
+const wasReloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
+let isFirst = true;
 let current = null; // what the view on screen has running: { stop() }
 
-for (const holder of document.querySelectorAll("[data-devices]")) offerDevices(holder, devices);
+for (const holder of document.querySelectorAll("[data-devices]")) offerDevices(holder, devices, { speaker: "speaker" in holder.dataset });
 byId("sign-out").onclick = () => {
   signOut();
   route();
@@ -46,6 +47,8 @@ async function route() {
     else await openMeeting(visit, asked, me, stale);
   } catch (error) {
     if (visit === current) showEnding(error.status === 0 ? "unreachable" : "Service temporarily unavailable");
+  } finally {
+    isFirst = false;
   }
 }
 
@@ -64,16 +67,26 @@ async function openMeeting(visit, asked, me, stale) {
   if (visit !== current) return;
   if (!room.isActive) return showEnding("Room is no longer active");
   document.title = `${room.name} · Neuron Meet`;
-  const door = openDoor({ room, me, stale, devices, go });
-  visit.stop = () => {
-    door.close();
-    devices.stopAll();
-  };
-  const displayName = await door.entered;
+  // Fetched while one looks at the door: whoever only looks at the start page does without.
+  const coming = import("./meeting.js").catch(() => null);
+  const before = wasReloaded && isFirst ? remembered.now(`in.${code}`) : "";
+  let displayName = before;
+  if (before) await startAgain();
+  else {
+    const door = openDoor({ room, me, stale, devices, go });
+    visit.stop = () => {
+      door.close();
+      devices.stopAll();
+    };
+    displayName = await door.entered;
+    remembered.set("name", displayName);
+  }
+  const part = await coming;
   if (visit !== current) return;
-  remembered.set("name", displayName);
-  const meeting = enterMeeting({
+  if (!part) return showEnding("incomplete");
+  const meeting = part.enterMeeting({
     room,
+    me,
     displayName,
     devices,
     over: (reason) => {
@@ -85,6 +98,14 @@ async function openMeeting(visit, asked, me, stale) {
     meeting.stop();
     devices.stopAll();
   };
+}
+
+/** What was on before the page was loaded again, without asking anew: whoever reloads wants to be where they were. */
+async function startAgain() {
+  const isMuted = remembered.now("muted") === "yes";
+  const kinds = ["microphone", "camera"].filter((kind) => !remembered.get(`${kind}.off`));
+  await Promise.allSettled(kinds.map((kind) => devices.start(kind)));
+  if (isMuted) devices.hear(false);
 }
 
 function showAccount(me) {
@@ -101,12 +122,10 @@ function showEnding(reason) {
     if (to !== "sign-in") return go(to);
     remembered.set("after-sign-in", location.pathname);
     go("/");
-    notice("Sign in, and you are taken back to the meeting.");
   };
   const buttons = ways.map((way, index) =>
     element("button", { type: "button", class: index ? "quiet" : "primary", onclick: () => follow(way.to) }, way.text),
   );
   byId("ending-ways").replaceChildren(...buttons);
-  clearNotices(); // they were about the meeting that is over
   showView("ending");
 }

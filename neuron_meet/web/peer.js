@@ -2,6 +2,10 @@
  * WebRTC with the others: offers, answers and candidates in and out, media both ways. No signaling and no page code.
  */
 const UPLOAD_BITS_PER_SECOND = 3_000_000; // for all pictures that we send: everybody gets one of their own
+// Without a path another is looked for by itself, after these pauses, the last one again and again. Who made no offer
+// begins later: of two at once, one would be for nothing.
+const PAUSES_MS = [0, 2_000, 4_000, 8_000, 15_000];
+const LATER_MS = 3_000;
 
 /** The peer connections of one meeting, by socket id, and what is sent on all of them. */
 export class Peers {
@@ -15,8 +19,8 @@ export class Peers {
 
   /**
    * Begin one. `offers`: whether this side makes the offers; `stream`: what comes in is added to it;
-   * `emit(event, content)` sends offer { sdp }, answer { sdp }, ice-candidate { candidate }; `changed(state)` is told
-   * the connection's state.
+   * `emit(event, content)` sends offer { sdp }, answer { sdp }, ice-candidate { candidate }, as long as `reachable()`;
+   * `changed(state)` is told the connection's state.
    */
   open(id, options) {
     const peer = new Peer({ ...options, iceServers: this.iceServers, tracks: this.#tracks });
@@ -34,6 +38,19 @@ export class Peers {
   async send(kind, track) {
     this.#tracks[kind] = track;
     await Promise.allSettled([...this.#all.values()].map((peer) => peer.send(kind, track)));
+  }
+
+  /** Look for paths now where there is none; `all`: also where there was one a moment ago (the network has changed). */
+  retry({ all = false } = {}) {
+    for (const peer of this.#all.values()) peer.retry({ all });
+  }
+
+  /**
+   * How the line to each person was since the last time, by socket id: { lost, lostThere, roundTripMs }. `lost` of what
+   * came from them, `lostThere` of what we sent them, both 0 to 1; null where it is not known.
+   */
+  async quality() {
+    return new Map(await Promise.all([...this.#all].map(async ([id, peer]) => [id, await peer.quality()])));
   }
 
   /** How loud each person was since the last time, 0 to 1, by socket id. */
@@ -54,6 +71,9 @@ class Peer {
   #making = false;
   #heard = { energy: 0, seconds: 0 };
   #limit = null;
+  #tries = 0;
+  #retrying = null; // the timer of the next try
+  #counted = { lost: 0, came: 0 };
   #work = Promise.resolve(); // what arrives is handled in the order in which it arrived
 
   constructor(options) {
@@ -63,8 +83,10 @@ class Peer {
     pc.ontrack = ({ track }) => options.stream.addTrack(track);
     pc.onconnectionstatechange = () => {
       options.changed(pc.connectionState);
-      if (pc.connectionState === "connected") this.limit(this.#limit);
-      if (pc.connectionState === "failed" && options.offers) pc.restartIce(); // makes a new offer
+      if (pc.connectionState === "connected") {
+        this.#stopRetrying();
+        this.limit(this.#limit);
+      } else if (pc.connectionState === "failed" && this.#retrying === null) this.#retrySoon();
     };
     if (!options.offers) return;
     pc.onnegotiationneeded = () => this.#offer();
@@ -86,6 +108,39 @@ class Peer {
     }
   }
 
+  /** Look for another path now, unless there is one; with `all` the side that made the offer does so all the same. */
+  retry({ all = false } = {}) {
+    const { connectionState } = this.#connection;
+    if (!this.#options.reachable() || ["new", "closed"].includes(connectionState)) return;
+    if (connectionState === "connected" && !(all && this.#options.offers)) return;
+    this.#then(async (pc) => {
+      if (pc.signalingState === "have-remote-offer" || pc.signalingState === "closed") return;
+      this.#making = true;
+      try {
+        // Not `restartIce`: it waits for the answer to the offer before, which may have been lost on the way.
+        await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+        this.#options.emit("offer", { sdp: pc.localDescription });
+      } finally {
+        this.#making = false;
+      }
+    });
+  }
+
+  #retrySoon() {
+    const pause = PAUSES_MS[Math.min(this.#tries, PAUSES_MS.length - 1)] + (this.#options.offers ? 0 : LATER_MS);
+    this.#tries += 1;
+    this.#retrying = setTimeout(() => {
+      this.retry();
+      this.#retrySoon();
+    }, pause);
+  }
+
+  #stopRetrying() {
+    clearTimeout(this.#retrying);
+    this.#retrying = null;
+    this.#tries = 0;
+  }
+
   offered(sdp) {
     this.#then(async (pc) => {
       const collision = this.#making || pc.signalingState !== "stable";
@@ -96,6 +151,7 @@ class Peer {
         await transceiver.sender.replaceTrack(this.#options.tracks[transceiver.receiver.track.kind]);
       }
       await pc.setLocalDescription();
+      this.limit(this.#limit);
       this.#options.emit("answer", { sdp: pc.localDescription });
     });
   }
@@ -111,16 +167,34 @@ class Peer {
   async send(kind, track) {
     const transceiver = this.#connection.getTransceivers().find((each) => each.receiver.track.kind === kind);
     await transceiver?.sender.replaceTrack(track);
+    this.limit(this.#limit);
   }
 
+  /** Also of a sender that has no track yet: a camera that goes on later is bound by it from its first frame. */
   limit(bitsPerSecond) {
     this.#limit = bitsPerSecond;
-    for (const sender of this.#connection.getSenders()) {
+    for (const { sender, receiver } of this.#connection.getTransceivers()) {
       const parameters = sender.getParameters();
-      if (sender.track?.kind !== "video" || !parameters.encodings?.length) continue;
+      if (receiver.track.kind !== "video" || !parameters.encodings?.length) continue;
+      if (parameters.encodings[0].maxBitrate === bitsPerSecond) continue;
       parameters.encodings[0].maxBitrate = bitsPerSecond;
       sender.setParameters(parameters).catch(() => {});
     }
+  }
+
+  async quality() {
+    const stats = [...((await this.#connection.getStats().catch(() => null))?.values() ?? [])];
+    const incoming = stats.filter(({ type }) => type === "inbound-rtp");
+    const outgoing = stats.filter(({ type, fractionLost }) => type === "remote-inbound-rtp" && fractionLost !== undefined);
+    const pair = stats.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
+    const counted = { lost: sum(incoming, "packetsLost"), came: sum(incoming, "packetsReceived") };
+    const [lost, came] = [counted.lost - this.#counted.lost, counted.came - this.#counted.came];
+    this.#counted = counted;
+    return {
+      lost: lost + came > 0 ? Math.max(0, lost) / (Math.max(0, lost) + came) : null,
+      lostThere: outgoing.length ? Math.max(...outgoing.map((each) => each.fractionLost)) : null,
+      roundTripMs: pair?.currentRoundTripTime === undefined ? null : 1_000 * pair.currentRoundTripTime,
+    };
   }
 
   /** By the energy of all that was played, not by a look at this moment, which falls between words. */
@@ -135,6 +209,7 @@ class Peer {
   }
 
   close() {
+    this.#stopRetrying();
     this.#connection.onconnectionstatechange = null;
     this.#connection.close();
   }
@@ -144,3 +219,5 @@ class Peer {
     this.#work = this.#work.then(() => step(this.#connection)).catch(() => {});
   }
 }
+
+const sum = (stats, name) => stats.reduce((total, each) => total + (each[name] ?? 0), 0);

@@ -8,9 +8,9 @@
  *   await meeting.setTrack("audio", microphoneTrack);         // before or after joining, null takes it away
  *   meeting.connect();
  *
- * Events (`detail`): status { status, reason? } · people · room · waiting · history · chat (a message) ·
- * typing { socketId, displayName, isTyping } · hand (a person) · force-mute · recovered · rejoined ·
- * draining { reconnectInMs } · auth-error { message }.
+ * Events (`detail`): status { status, reason? } · people · came (a person) · went (a person) · room · waiting ·
+ * knock (a waiter) · history · chat (a message) · typing (`typists` has changed) · hand (a person) · force-mute ·
+ * recovered · rejoined · draining { reconnectInMs } · auth-error { message }.
  */
 import { Peers } from "./peer.js";
 import { io } from "./socket.io.esm.min.js"; // with a bundler: from "socket.io-client"
@@ -19,6 +19,8 @@ const ACK_TIMEOUT_MS = 15_000;
 const REJOIN_MS = 3_000;
 const UNAVAILABLE = "Service temporarily unavailable";
 const TYPING_RENEWAL_MS = 2_000; // the server ends an indicator 3 s after the last typing-start
+const TYPING_MS = 5_000; // and what ends it may be lost: it is sent once, and not again after a cut
+const MOST_OWN = 1_000;
 
 /** Not crypto.randomUUID, which browsers have on secure pages only. */
 const randomId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -36,19 +38,30 @@ export class Meeting extends EventTarget {
   waiting = new Map();
   /** The newest messages of the room, oldest first. */
   messages = [];
+  /** The names of those who type now, by socket id. */
+  typists = new Map();
 
   #socket;
   #roomCode;
   #peers = new Peers();
   #typedAt = 0;
   #unsaid = null; // the message that is not acknowledged yet
+  #accountId;
+  #own; // the ids of messages that we wrote: with another connection we have another socket id
+  #typingEnds = new Map();
+  #closing = new AbortController();
   #comeBackInMs = 1_000;
   #untold = new Map(); // what changed while we were away, told when we are back
 
-  /** `token`: an access token of REST, for accounts. `url`: the server's origin, the page's own where not given. */
-  constructor({ roomCode, displayName, token = null, url }) {
+  /**
+   * `token`: an access token of REST, for accounts. `url`: the server's origin, the page's own where not given.
+   * `accountId` and `ownMessages` (ids) say which messages of a former visit were ours (see `isOwn`).
+   */
+  constructor({ roomCode, displayName, token = null, url, accountId = null, ownMessages = [] }) {
     super();
     this.#roomCode = roomCode;
+    this.#accountId = accountId;
+    this.#own = new Set(ownMessages);
     this.me.displayName = displayName;
     this.#socket = io(url, {
       autoConnect: false,
@@ -60,11 +73,19 @@ export class Meeting extends EventTarget {
   }
 
   /** Connect and join. What comes of it arrives as `status`. */
-  connect = () => void this.#socket.connect();
+  connect() {
+    const again = { signal: this.#closing.signal };
+    // What may have brought a path back, or another network.
+    addEventListener("online", () => this.#peers.retry({ all: true }), again);
+    navigator.connection?.addEventListener?.("change", () => this.#peers.retry({ all: true }), again);
+    document.addEventListener("visibilitychange", () => document.hidden || this.#peers.retry(), again);
+    this.#socket.connect();
+  }
 
   /** Leave for good. */
   leave(reason = "left") {
     if (this.status === "over") return;
+    this.#closing.abort();
     this.#dropEverybody();
     this.#become("over", reason);
     this.#socket.disconnect(); // a clean close: the others are told at once, no place is held
@@ -83,6 +104,7 @@ export class Meeting extends EventTarget {
     const said = this.#unsaid;
     const ack = await this.#ask("chat-message", said);
     if (this.#unsaid === said) this.#unsaid = null;
+    this.#isOurs(ack.message.id); // it may have been shown under a former connection's id
     return ack;
   };
   // -- what the host does
@@ -108,6 +130,28 @@ export class Meeting extends EventTarget {
     return this.#peers.send(kind, track);
   }
 
+  /** Look for a way to that person now, or to everybody to whom there is none: it is looked for with growing pauses. */
+  retryMedia(socketId) {
+    if (socketId === undefined) this.#peers.retry();
+    else this.#peers.get(socketId)?.retry();
+  }
+
+  /** Whether that message of `messages`, or of REST's, is ours: also one of a former connection or visit. */
+  isOwn({ id, senderId, userId = null }) {
+    const account = this.#accountId;
+    return this.#own.has(id) || senderId === this.me.socketId || (account !== null && (senderId === account || userId === account));
+  }
+
+  /** The ids of our messages, newest last, to be given to the next visit. */
+  get ownMessages() {
+    return [...this.#own];
+  }
+
+  /** How the line to each person is since the last call, by socket id (a promise): see `Peers.quality`. */
+  quality() {
+    return this.#peers.quality();
+  }
+
   /** How loud each person was since the last call, 0 to 1, by socket id (a promise). */
   levels() {
     return this.#peers.levels();
@@ -123,6 +167,7 @@ export class Meeting extends EventTarget {
         this.#become("joined");
         for (const tell of this.#untold.values()) tell().catch(() => {});
         this.#untold.clear();
+        this.#peers.retry();
         this.#tell("recovered");
       } else {
         this.#join();
@@ -130,6 +175,7 @@ export class Meeting extends EventTarget {
     });
     on("disconnect", (reason) => {
       if (this.status === "over") return;
+      for (const socketId of [...this.typists.keys()]) this.#types(socketId, null); // nobody tells us when they end
       this.#become(this.room ? "reconnecting" : "connecting"); // media flows on: the peer connections need no signaling
       // The library does not come back by itself when the server closed the socket on purpose.
       if (reason === "io server disconnect") setTimeout(() => this.#retry(), this.#comeBackInMs);
@@ -154,8 +200,15 @@ export class Meeting extends EventTarget {
       this.#tell("force-mute");
     });
 
-    on("user-joined", ({ participant }) => this.#enter(participant)); // their offer follows
-    on("user-left", ({ socketId }) => this.#drop(socketId));
+    on("user-joined", ({ participant }) => {
+      this.#enter(participant); // their offer follows
+      this.#tell("came", participant);
+    });
+    on("user-left", ({ socketId }) => {
+      const person = this.people.get(socketId);
+      this.#drop(socketId);
+      if (person) this.#tell("went", person);
+    });
     on("user-toggle-audio", ({ socketId, enabled }) => this.#change(socketId, { isMuted: !enabled }));
     on("user-toggle-video", ({ socketId, enabled }) => this.#change(socketId, { isVideoOff: !enabled }));
     on("screen-share-started", ({ socketId }) => this.#change(socketId, { isScreenSharing: true }));
@@ -172,14 +225,18 @@ export class Meeting extends EventTarget {
 
     on("chat-message", (message) => {
       this.messages.push(message);
+      if (message.senderId === this.me.socketId) this.#isOurs(message.id);
+      this.#types(message.senderId, null); // who has sent it types no longer, whatever else was lost
       this.#tell("chat", message);
     });
-    on("user-typing", (detail) => this.#tell("typing", detail));
+    on("user-typing", ({ socketId, displayName, isTyping }) => this.#types(socketId, isTyping ? displayName : null));
     on("room-locked", ({ locked }) => this.#roomIs({ isLocked: locked }));
     on("room-settings", ({ isLocked, ...settings }) => this.#roomIs({ isLocked, settings }));
     on("waiting-participant", (waiter) => {
+      const isNew = !this.waiting.has(waiter.socketId);
       this.waiting.set(waiter.socketId, waiter);
       this.#tell("waiting");
+      if (isNew) this.#tell("knock", waiter);
     });
     on("waiting-participant-left", ({ socketId }) => {
       this.waiting.delete(socketId);
@@ -249,6 +306,7 @@ export class Meeting extends EventTarget {
 
   #drop(socketId) {
     this.#peers.close(socketId);
+    this.#types(socketId, null);
     if (this.people.delete(socketId)) this.#tell("people");
   }
 
@@ -263,6 +321,7 @@ export class Meeting extends EventTarget {
       offers,
       stream: person.stream,
       emit: (event, content) => this.#socket.emit(event, { targetId: socketId, ...content }),
+      reachable: () => this.status === "joined",
       changed: (connection) => this.#change(socketId, { connection }),
     });
   }
@@ -290,6 +349,21 @@ export class Meeting extends EventTarget {
     await this.#ask(event, { targetId });
     this.waiting.delete(targetId);
     this.#tell("waiting");
+  }
+
+  #types(socketId, displayName) {
+    clearTimeout(this.#typingEnds.get(socketId));
+    this.#typingEnds.delete(socketId);
+    if (displayName !== null) {
+      this.typists.set(socketId, displayName);
+      this.#typingEnds.set(socketId, setTimeout(() => this.#types(socketId, null), TYPING_MS));
+    } else if (!this.typists.delete(socketId)) return;
+    this.#tell("typing");
+  }
+
+  #isOurs(id) {
+    this.#own.add(id);
+    if (this.#own.size > MOST_OWN) this.#own.delete(this.#own.values().next().value);
   }
 
   #roomIs(change) {

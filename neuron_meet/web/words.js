@@ -1,5 +1,7 @@
 /** What happened, in plain words, and what to do about it. The keys are the contract's texts (docs/protocol.md). */
 
+import { t } from "./language.js";
+
 const HOME = { text: "Go to the start page", to: "/" };
 const AGAIN = { text: "Try again", to: "again" };
 
@@ -20,12 +22,15 @@ const ENDINGS = {
   "Room is full": { title: "The meeting is full", text: "As many people are in it as it allows. Try again when somebody has left.", ways: [AGAIN, HOME] },
   "The host did not let you in": { title: "The host did not let you in", text: "You can ask again in five minutes. Perhaps tell the host who you are first.", ways: [AGAIN, HOME] },
   "Service temporarily unavailable": { title: "The server cannot do this right now", text: "It is restarting, or its database is away. This usually takes less than a minute.", ways: [AGAIN, HOME] },
+  incomplete: { title: "The page did not load wholly", text: "Something was lost on the way, or a blocker keeps it back. Try again.", ways: [AGAIN, HOME] },
   unreachable: { title: "The server cannot be reached", text: "Check your network, then try again. If others have the same trouble, the server may be down.", ways: [AGAIN, HOME] },
   "Too many requests": { title: "That was too often", text: "Wait a minute, then try again.", ways: [AGAIN, HOME] },
 };
 
 export function ending(reason) {
-  return ENDINGS[reason] ?? { title: "You are not in the meeting", text: `The server said: ${reason}.`, ways: [AGAIN, HOME] };
+  const found = ENDINGS[reason] ?? { title: "You are not in the meeting", text: "The server said: {reason}.", ways: [AGAIN, HOME] };
+  const ways = found.ways.map(({ text, to }) => ({ text: t(text), to }));
+  return { title: t(found.title), text: t(found.text, { reason }), ways };
 }
 
 /** The state of the connection: [short, longer]. */
@@ -55,24 +60,25 @@ const REFUSALS = {
 
 export function refusal(error) {
   const text = String(error?.message ?? error);
-  return REFUSALS[text] ?? `That did not work: ${text}.`;
+  return text in REFUSALS ? t(REFUSALS[text]) : t("That did not work: {reason}.", { reason: text });
 }
 
 /** Why there is no camera, microphone or screen. `error`: what the browser threw; `what`: "camera", "microphone" … */
 export function mediaProblem(error, what) {
+  const values = { what: t(`the ${what}`) };
   switch (error?.name) {
     case "InsecureContext":
-      return `Browsers give ${what} only to secure pages. Open this page over https, or on the server's own machine as http://localhost. You can still join: you see and hear the others, and use the chat.`;
+      return t("Browsers give {what} only to secure pages. Open this page over https, or on the server's own machine as http://localhost. You can still join: you see and hear the others, and use the chat.", values);
     case "NotAllowedError":
     case "SecurityError":
-      return `The browser does not allow the ${what}. Click the symbol beside the address, allow it there, then try again. You can also join without.`;
+      return t("The browser does not allow {what}. Click the symbol beside the address, allow it there, then try again. You can also join without.", values);
     case "NotFoundError":
     case "OverconstrainedError":
-      return `No ${what.replace(" and ", " or ")} was found. Plug one in, then try again. You can also join without.`;
+      return t(`No ${what.replace(" and ", " or ")} was found. Plug one in, then try again. You can also join without.`);
     case "NotReadableError":
     case "AbortError":
-      return `The ${what} is in use by another program or tab. Close that one, then try again. You can also join without.`;
+      return t("Another program or tab uses {what}. Close that one, then try again. You can also join without.", values);
     default:
-      return `The ${what} does not start (${error?.name ?? "unknown reason"}). Try again, or join without.`;
+      return t("This does not start: {what} ({reason}). Try again, or join without.", { ...values, reason: error?.name ?? "?" });
   }
 }

@@ -15,7 +15,7 @@ test("no serious violation, light and dark", async () => {
   await gus.locator("#home").waitFor();
   await accessibleInBoth(gus, "home");
   await door(gus, code);
-  await gus.locator("#door-camera[aria-pressed=true]").waitFor();
+  await gus.locator("#door-camera[data-on=true]").waitFor();
   await accessibleInBoth(gus, "door");
   await gus.locator("#door-name").fill("Gus");
   await gus.getByRole("button", { name: "Join the meeting" }).click();
@@ -55,7 +55,7 @@ test("with the keyboard alone", async () => {
   await page.keyboard.press("Enter");
   await page.locator("#door").waitFor();
   await focuses("door-title"); // where one is, said by a screen reader
-  await page.locator("#door-camera[aria-pressed=true]").waitFor();
+  await page.locator("#door-camera[data-on=true]").waitFor();
   await tabTo("door-name");
   await page.keyboard.type("Tab Only");
   await page.keyboard.press("Enter");
@@ -95,7 +95,7 @@ test("on a phone", async () => {
   await fits(page);
   await picture(page, "phone-home");
   await door(page, code);
-  await page.locator("#door-camera[aria-pressed=true]").waitFor();
+  await page.locator("#door-camera[data-on=true]").waitFor();
   await fits(page);
   await picture(page, "phone-door");
   await page.locator("#door-name").fill("Phone");

@@ -88,7 +88,7 @@ export async function door(page, code, url = URL_OF_SERVER) {
 /** Come in, under that name (an account's own where there is none). */
 export async function enter(page, code, name, url = URL_OF_SERVER) {
   await door(page, code, url);
-  await page.locator("#door-camera[aria-pressed=true]").waitFor();
+  await page.locator("#door-camera[data-on=true]").waitFor();
   if (name) await page.locator("#door-name").fill(name);
   await page.getByRole("button", { name: "Join the meeting" }).click();
 }
@@ -149,7 +149,10 @@ export async function gone(page, name) {
   await page.locator(`.tile[data-person="${name}"]`).waitFor({ state: "detached" });
 }
 
+const IN_MENU = ["Devices", "Speaker view", "Show all alike", "Small self-view", "Full screen", "Send sound only", "Sounds when people come and go", "Keyboard shortcuts"];
+
 export async function control(page, name) {
+  if (IN_MENU.includes(name)) await page.locator("#more").click();
   await page.locator(".bar").getByRole("button", { name }).click();
 }
 

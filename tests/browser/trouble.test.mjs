@@ -76,11 +76,11 @@ test("scripts switched off, and scripts blocked", async () => {
   await off.locator("noscript").getByRole("heading", { name: "Scripts are switched off" }).waitFor();
   await picture(off, "no-scripts");
   const blocked = await person(browser);
-  await blocked.route("**/signaling.js", (route) => route.abort());
+  await blocked.route("**/main.*.js", (route) => route.abort());
   await blocked.goto(`${URL_OF_SERVER}/join/${code}`);
   await until(blocked, () => getComputedStyle(document.querySelector(".late")).opacity === "1");
   await picture(blocked, "blocked");
-  await blocked.unroute("**/signaling.js");
+  await blocked.unroute("**/main.*.js");
   await blocked.getByRole("link", { name: "reload it" }).click();
   await blocked.locator("#door").waitFor();
   await depart(off, blocked);
@@ -130,7 +130,7 @@ test("an ended meeting, and one for accounts only", async () => {
   // Sign in, wrongly first, and be back at the door.
   const member = await account("Mina Member");
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.locator("#mode-login").click();
+  await says(page, "Sign in, and you are taken back to the meeting.");
   await page.getByLabel("E-mail address").fill(member.email);
   await page.getByLabel("Password").fill("something else");
   await page.locator("#account-submit").click();
