@@ -97,12 +97,13 @@ export async function inMeeting(page) {
   await page.locator("#meeting").waitFor();
 }
 
-/** A host with an account and a new room, both in it: { page, code, room, host }. */
-export async function hosting(browser, settings = {}) {
+/** A host with an account and a new room, both in it: { page, code, room, host }. `prepare` is given the context. */
+export async function hosting(browser, settings = {}, prepare = async () => {}) {
   const host = await account("Hanna Host");
   const room = await rest("POST", "/rooms", { name: "Weekly" }, host.token);
   if (Object.keys(settings).length) await rest("PATCH", `/rooms/${room.id}/settings`, settings, host.token);
   const page = await person(browser);
+  await prepare(page.context());
   await signedIn(page, host);
   await enter(page, room.code);
   await inMeeting(page);

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from neuron_meet.app import running
 from neuron_meet.ops.logs import STATE, set_level
 from tests.browser.conftest import play
+from tests.store.password_server import free_port
 from tests.wire.meeting import settings_for
 
 
@@ -20,6 +23,7 @@ from tests.wire.meeting import settings_for
         ("polling.test.mjs", 15),
         ("trouble.test.mjs", 15),
         ("access.test.mjs", 15),
+        ("layout.test.mjs", 15),
     ],
     ids=lambda value: str(value).removesuffix(".test.mjs"),
 )
@@ -27,6 +31,21 @@ async def test_the_page(scenarios: str, grace: float, chromium: str, turn: None,
     """Each scenario of the file, on a server of its own. `grace`: how long a dropped place is held."""
     async with running(settings_for(recovery_grace_seconds=grace), database_url) as server:
         await play(scenarios, chromium, NEURON_MEET_URL=server.url)
+
+
+async def test_paths_of_media_come_back(chromium: str, turn: None, database_url: str) -> None:
+    """Everything goes over a relay that is killed. `WITHOUT_PATH_S=28,60,300`: for so long (`make walk`)."""
+    if shutil.which("turnserver") is None:
+        pytest.skip("no coturn is installed: apt-get install coturn")
+    port, name, password = free_port(), "relayed", "only-for-this-test"
+    settings = settings_for(
+        turn_server_url=f"turn:127.0.0.1:{port}?transport=tcp",
+        turn_server_username=name,
+        turn_server_password=password,
+    )
+    async with running(settings, database_url) as server:
+        relay = {"TURN_PORT": str(port), "TURN_USERNAME": name, "TURN_PASSWORD": password}
+        await play("paths.test.mjs", chromium, NEURON_MEET_URL=server.url, **relay)
 
 
 async def test_the_operators_page(chromium: str, turn: None, database_url: str) -> None:
