@@ -21,6 +21,9 @@ class Caller:
     address: str = ""
     capabilities: frozenset[str] = field(default_factory=frozenset[str])
     gone: bool = False
+    has_joined: bool = False
+    """Whether it has joined, or knocked, since it was last connected. Of a member it is false after a recovery, here
+    or from another node: then a join is that of a front end which joins at every connection."""
     buckets: dict[str, Bucket] = field(default_factory=dict[str, Bucket])
     """How much of each class of events it may still send (signaling/limits.py)."""
 

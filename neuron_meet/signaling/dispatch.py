@@ -159,6 +159,7 @@ class Dispatcher:
     def moved(self, caller: Caller, address: str) -> None:
         """The socket came back, perhaps from another address."""
         caller.address = address
+        caller.has_joined = False
         code = self._signaling.presence.whereabouts.inside.get(caller.sid)
         if code is not None:
             self._signaling.act_soon(code, lambda room: _came_from(room, caller))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from neuron_meet import errors, tracing
 from neuron_meet.errors import PresenceUnavailable, Refused, refuse
 from neuron_meet.names import GUEST_NAME, clean_name, shown_name, shown_picture
@@ -54,12 +56,16 @@ async def join_room(signaling: Signaling, caller: Caller, request: JoinRoom) -> 
 
         while True:
             try:
-                return await _sit_down(signaling, code, stored, applicant)
+                joined = await _sit_down(signaling, code, stored, applicant)
+                caller.has_joined = True
+                return joined
             except Refused as refused:
                 if refused.refusal is not errors.WAITING_FOR_HOST or caller.gone:
                     raise
             with suppress(_DoorChanged):
-                return await settled(signaling.act(code, knock))
+                knocked = await settled(signaling.act(code, knock))
+                caller.has_joined = True
+                return knocked
 
 
 class _DoorChanged(Exception):
@@ -146,7 +152,9 @@ async def _take_seat(signaling: Signaling, code: str, stored: Stored, applicant:
                 node=applicant.node,
                 is_muted=rules.mute_participants_on_join and not is_host,
             )
-            return welcome(signaling, room, participant, stored.messages)
+            kept = _kept(room, applicant, participant)
+            muted_by_rule = participant.is_muted and kept is None
+            return welcome(signaling, room, kept or participant, stored.messages, force_mute=muted_by_rule)
 
         with tracing.span("admit"):
             joined = await settled(signaling.act(code, admit))
@@ -157,6 +165,26 @@ async def _take_seat(signaling: Signaling, code: str, stored: Stored, applicant:
         signaling.act_soon(code, lambda room: _stand_up(signaling, room, applicant.sid, record_id))
         signaling.attendance.close(record_id)
         raise
+
+
+def _kept(room: LiveRoom, applicant: Applicant, participant: Participant) -> Participant | None:
+    """With the hand and the media of the former self, where a recovered socket joins under the same identity.
+
+    Front ends that do not know recovery join at every connection, and go on showing these to their own user. None
+    where there is no such former self.
+    """
+    former = room.members.get(applicant.sid)
+    if former is None or applicant.caller is None or applicant.caller.has_joined:
+        return None
+    if (former.user_id, former.display_name) != (participant.user_id, participant.display_name):
+        return None
+    return replace(
+        participant,
+        is_muted=former.is_muted,
+        is_video_off=former.is_video_off,
+        is_screen_sharing=former.is_screen_sharing,
+        is_hand_raised=former.is_hand_raised,
+    )
 
 
 def _stand_up(signaling: Signaling, room: LiveRoom, sid: str, record_id: str) -> Outcome:

@@ -25,9 +25,15 @@ from neuron_meet.signaling.presence.room import LiveRoom
 
 
 def welcome(
-    signaling: Signaling, room: LiveRoom, participant: Participant, stored: list[HistoryMessage]
+    signaling: Signaling,
+    room: LiveRoom,
+    participant: Participant,
+    stored: list[HistoryMessage],
+    *,
+    force_mute: bool,
 ) -> Outcome:
     """Make a seated participant present. Part of one step: snapshot and subscription are the same moment.
+    `force_mute`: their microphone is to be switched off, by the room's rule.
 
     In the order of the contract: the former self leaves, `user-joined` to the others, `room-joined` to the
     joiner, the ack. Of two who join at once, the later one has the earlier one in its snapshot.
@@ -54,7 +60,7 @@ def welcome(
         Enter(participant.sid, room.code),
         ToSocket(participant.sid, event),
     ]
-    if participant.is_muted:
+    if force_mute:
         effects.append(ToSocket(participant.sid, ForceMute()))
     return Outcome(effects, ack)
 

@@ -30,9 +30,9 @@ export function listenTo(devices, track, heard, signal) {
     if (!wanted) return;
     context ??= new AudioContext();
     source = context.createMediaStreamSource(new MediaStream([wanted]));
-    const analyser = new AnalyserNode(context, { fftSize: 512 });
+    const analyser = new AnalyserNode(context, { fftSize: 4096 });
     source.connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
+    const samples = new Float32Array(analyser.fftSize); // 85 ms of 100: what is said between two looks counts, too
     timer = setInterval(() => {
       analyser.getFloatTimeDomainData(samples);
       heard(Math.min(1, (4 * Math.hypot(...samples)) / Math.sqrt(samples.length)));

@@ -104,7 +104,7 @@ test("on a phone", async () => {
   await fits(page);
   await picture(page, "phone-meeting");
   const seen = await page.evaluate(() =>
-    [...document.querySelectorAll(".bar button")].map((button) => {
+    [...document.querySelectorAll(".bar > button")].map((button) => {
       const { left, right, bottom, width, height } = button.getBoundingClientRect();
       return left >= 0 && right <= innerWidth && bottom <= innerHeight && width >= 40 && height >= 44;
     }),

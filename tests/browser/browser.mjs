@@ -150,7 +150,7 @@ export async function gone(page, name) {
   await page.locator(`.tile[data-person="${name}"]`).waitFor({ state: "detached" });
 }
 
-const IN_MENU = ["Devices", "Speaker view", "Show all alike", "Small self-view", "Full screen", "Send sound only", "Sounds when people come and go", "Keyboard shortcuts"];
+const IN_MENU = ["Devices", "Speaker view", "Show all alike", "Small self-view", "Full screen", "Leave full screen", "Send sound only", "Sounds when people come and go", "Keyboard shortcuts"];
 
 export async function control(page, name) {
   if (IN_MENU.includes(name)) await page.locator("#more").click();

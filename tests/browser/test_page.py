@@ -24,6 +24,7 @@ from tests.wire.meeting import settings_for
         ("trouble.test.mjs", 15),
         ("access.test.mjs", 15),
         ("layout.test.mjs", 15),
+        ("teams.test.mjs", 0),
     ],
     ids=lambda value: str(value).removesuffix(".test.mjs"),
 )

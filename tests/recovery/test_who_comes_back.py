@@ -218,3 +218,40 @@ async def test_a_waiter_keeps_the_place_in_line(meet: Meet) -> None:
     assert await first.reconnect() is True
     assert names(await first.unread()) == ["room-joined"]
     assert set(meet.present(place)) == {host.sid, first.sid}
+
+
+async def test_a_front_end_that_joins_at_every_connection(meet: Meet) -> None:
+    """Recovered, it joins again: others make their connection to it anew, and see the hand and media as before. Once
+    more without a recovery, or under another name, it starts anew. Nobody who had muted themselves is told to mute.
+    """
+    place = await meet.place()
+    host = await meet.join(place, place.host)
+    guest = await meet.join(place)
+    at = {"roomId": place.id}
+    state = {"isMuted": True, "isVideoOff": True, "isScreenSharing": True, "isHandRaised": True}
+    for event, more in (
+        ("toggle-audio", {"enabled": False}),
+        ("toggle-video", {"enabled": False}),
+        ("start-screen-share", {}),
+        ("toggle-hand-raise", {"raised": True}),
+    ):
+        assert await guest.ask(event, at | more) == OK
+    await host.unread()
+    await go_away(meet, guest)
+    assert await guest.reconnect() is True
+    assert (await enter(guest, place))["success"] is True
+    left, joined = await host.unread()
+    assert (left[0], joined[0]) == ("user-left", "user-joined")
+    assert {key: joined[1]["participant"][key] for key in state} == state
+    assert "force-mute" not in names(await guest.unread())
+
+    assert (await enter(guest, place))["success"] is True
+    _, joined = await host.unread()
+    assert not any(joined[1]["participant"][key] for key in state)
+    assert await guest.ask("toggle-hand-raise", at | {"raised": True}) == OK
+    await go_away(meet, guest)
+    assert await guest.reconnect() is True
+    another = {"roomCode": place.code, "displayName": "Somebody else"}
+    assert (await guest.ask("join-room", another))["success"] is True
+    last = (await host.unread())[-1]
+    assert last[1]["participant"]["isHandRaised"] is False
