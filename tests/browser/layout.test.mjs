@@ -133,4 +133,25 @@ test("before and after a meeting", async () => {
   await depart(page);
 });
 
+for (const [locale, direction, join_, chat] of [["de-AT", "ltr", "An der Besprechung teilnehmen", "Nachricht an alle"], ["ar-EG", "rtl", "الانضمام إلى الاجتماع", "رسالة إلى الجميع"]]) {
+  test(`in the browser's language: ${locale}`, async () => {
+    const host = await account(LONG);
+    const room = await rest("POST", "/rooms", { name: "Weekly" }, host.token);
+    const page = await person(browser, { locale });
+    await signedIn(page, host);
+    await door(page, room.code);
+    assert.deepEqual(await page.evaluate(() => [document.documentElement.lang, document.documentElement.dir]), [locale.split("-")[0], direction]);
+    await page.getByRole("button", { name: join_ }).click();
+    await inMeeting(page);
+    await join(room.code, "Gus");
+    for (const open of ["none", "chat", "people"]) {
+      await panel(page, open);
+      await check(page, `${locale}, ${open} open`);
+    }
+    assert.equal(await page.locator("#chat-text").getAttribute("placeholder"), chat);
+    healthy(page);
+    await depart(page);
+  });
+}
+
 test("nothing was out of reach", () => assert.deepEqual(faults, []));
