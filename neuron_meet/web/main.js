@@ -38,27 +38,27 @@ async function route() {
   const visit = (current = { stop: () => devices.stopAll() });
   document.title = "Neuron Meet";
   const asked = /^\/join\/([^/]*)\/?$/.exec(location.pathname)?.[1];
+  const code = asked === undefined ? null : codeIn(asked);
+  const room = code && roomByCode(code); // asked for together with the account: each takes a round trip
+  room?.catch(() => {}); // told below
   try {
     let stale = false;
     const me = await account(() => (stale = true));
     if (visit !== current) return;
     showAccount(me);
     if (asked === undefined) showHome({ me, stale, go });
-    else await openMeeting(visit, asked, me, stale);
+    else if (!code) showEnding("Invalid room code");
+    else await openMeeting(visit, { code, asked, me, stale, coming: room });
   } catch (error) {
     if (visit === current) showEnding(error.status === 0 ? "unreachable" : "Service temporarily unavailable");
-  } finally {
-    isFirst = false;
   }
 }
 
-async function openMeeting(visit, asked, me, stale) {
-  const code = codeIn(asked);
-  if (!code) return showEnding("Invalid room code");
+async function openMeeting(visit, { code, asked, me, stale, coming }) {
   if (code !== asked) history.replaceState(null, "", `/join/${code}`);
   let room;
   try {
-    room = await roomByCode(code);
+    room = await coming;
   } catch (error) {
     if (error.status === 404) return showEnding("Room not found");
     if (error.status === 429) return showEnding("Too many requests");
@@ -67,24 +67,32 @@ async function openMeeting(visit, asked, me, stale) {
   if (visit !== current) return;
   if (!room.isActive) return showEnding("Room is no longer active");
   document.title = `${room.name} · Neuron Meet`;
-  // Fetched while one looks at the door: whoever only looks at the start page does without.
-  const coming = import("./meeting.js").catch(() => null);
   const before = wasReloaded && isFirst ? remembered.now(`in.${code}`) : "";
+  isFirst = false;
   let displayName = before;
-  if (before) await startAgain();
-  else {
+  let part;
+  // Fetched while one looks at the door: whoever only looks at the start page does without.
+  const fetchMeeting = () => (part = import("./meeting.js").catch(() => null));
+  if (before) {
+    fetchMeeting();
+    await startAgain();
+  } else {
     const door = openDoor({ room, me, stale, devices, go });
     visit.stop = () => {
       door.close();
       devices.stopAll();
     };
+    fetchMeeting();
     displayName = await door.entered;
     remembered.set("name", displayName);
   }
-  const part = await coming;
+  const loaded = await part;
   if (visit !== current) return;
-  if (!part) return showEnding("incomplete");
-  const meeting = part.enterMeeting({
+  if (!loaded) {
+    visit.stop();
+    return showEnding("incomplete");
+  }
+  const meeting = loaded.enterMeeting({
     room,
     me,
     displayName,
@@ -119,6 +127,7 @@ function showEnding(reason) {
   byId("ending-text").textContent = text;
   const follow = (to) => {
     if (to === "again") return route();
+    if (to === "reload") return location.reload(); // what was not fetched once is not asked for again by the same document
     if (to !== "sign-in") return go(to);
     remembered.set("after-sign-in", location.pathname);
     go("/");

@@ -5,7 +5,7 @@ import { t } from "./language.js";
 const HOME = { text: "Go to the start page", to: "/" };
 const AGAIN = { text: "Try again", to: "again" };
 
-/** Why one is not, or no longer, in a meeting: { title, text, ways: [{ text, to }] }. `to`: a path or "again". */
+/** Why one is not, or no longer, in a meeting: { title, text, ways: [{ text, to }] }. `to`: a path, "again", "reload" or "sign-in". */
 const ENDINGS = {
   left: { title: "You left the meeting", text: "The link still works while the meeting goes on.", ways: [{ text: "Join again", to: "again" }, HOME] },
   "The host ended the meeting": { title: "The meeting is over", text: "The host ended it for everybody.", ways: [HOME] },
@@ -22,7 +22,7 @@ const ENDINGS = {
   "Room is full": { title: "The meeting is full", text: "As many people are in it as it allows. Try again when somebody has left.", ways: [AGAIN, HOME] },
   "The host did not let you in": { title: "The host did not let you in", text: "You can ask again in five minutes. Perhaps tell the host who you are first.", ways: [AGAIN, HOME] },
   "Service temporarily unavailable": { title: "The server cannot do this right now", text: "It is restarting, or its database is away. This usually takes less than a minute.", ways: [AGAIN, HOME] },
-  incomplete: { title: "The page did not load wholly", text: "Something was lost on the way, or a blocker keeps it back. Try again.", ways: [AGAIN, HOME] },
+  incomplete: { title: "The page did not load wholly", text: "Something was lost on the way, or a blocker keeps it back. Try again.", ways: [{ ...AGAIN, to: "reload" }, HOME] },
   unreachable: { title: "The server cannot be reached", text: "Check your network, then try again. If others have the same trouble, the server may be down.", ways: [AGAIN, HOME] },
   "Too many requests": { title: "That was too often", text: "Wait a minute, then try again.", ways: [AGAIN, HOME] },
 };

@@ -83,6 +83,15 @@ test("scripts switched off, and scripts blocked", async () => {
   await blocked.unroute("**/main.*.js");
   await blocked.getByRole("link", { name: "reload it" }).click();
   await blocked.locator("#door").waitFor();
+  // The part that is fetched at the door is lost: said, and a way on.
+  await blocked.route("**/signaling.*.js", (route) => route.abort());
+  await blocked.reload();
+  await blocked.locator("#door-name").fill("Unlucky");
+  await blocked.getByRole("button", { name: "Join the meeting" }).click();
+  await says(blocked, "The page did not load wholly");
+  await blocked.unroute("**/signaling.*.js");
+  await blocked.getByRole("button", { name: "Try again" }).click();
+  await blocked.locator("#door").waitFor();
   await depart(off, blocked);
 });
 
