@@ -55,8 +55,8 @@ hostile: setup ## what one stranger may cost, the whole table with figures, and 
 alerts: setup ## every alert of deploy/prometheus on its fault, done for real, by a real Prometheus
 	@$(CACHED) $(BIN)/python -m pytest -v tests/alerts/live.py $(ARGS)
 
-walk: setup ## the operator's walk of docs/operations.md, command for command, with a meeting in it
-	@$(CACHED) $(BIN)/python -m pytest tests/walk/walk.py $(ARGS)
+walk: setup ## the operator's walk of docs/operations.md with a meeting in it; the page in every state at every size
+	@$(CACHED) $(BIN)/python -m pytest tests/walk/walk.py tests/walk/page.py $(ARGS)
 
 soak: setup ## an hour of meetings in MINUTES (6), with restarts: memory, files, rows, tasks stay flat
 	@$(BIN)/python -m tests.soak --minutes $${MINUTES:-6} $(ARGS)

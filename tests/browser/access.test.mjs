@@ -75,6 +75,23 @@ test("with the keyboard alone", async () => {
   await until(hanna, () => document.querySelector("#unread").textContent === "1");
   await page.keyboard.press("Escape");
   await focuses("chat");
+  // The menu and what it opens; Escape leads back to where one was.
+  await tabTo("more");
+  await page.keyboard.press("Enter");
+  await focuses("settings");
+  await accessible(page);
+  await page.keyboard.press("Enter");
+  await page.locator("#device-dialog[open]").waitFor();
+  await accessible(page);
+  await page.keyboard.press("Escape");
+  await page.locator("#device-dialog").waitFor({ state: "hidden" });
+  await tabTo("more");
+  await page.keyboard.press("Enter");
+  await tabTo("open-keys");
+  await page.keyboard.press("Enter");
+  await page.locator("#keys-dialog[open]").waitFor();
+  await accessible(page);
+  await page.keyboard.press("Escape");
   await tabTo("leave");
   await page.keyboard.press("Space");
   await says(page, "You left the meeting");

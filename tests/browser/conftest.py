@@ -36,8 +36,12 @@ async def turn(shared_postgres: SharedPostgres) -> AsyncIterator[None]:
         yield
 
 
-async def play(scenarios: str, chromium: str, **environment: str) -> None:
-    """Run a file of scenarios (`node:test`). AssertionError with what it printed, when one fails."""
+async def play(
+    scenarios: str, chromium: str, *, longest: float = LONGEST_SECONDS, **environment: str
+) -> None:
+    """Run a file of scenarios (`node:test`), for `longest` seconds at most. AssertionError with what it printed, when
+    one fails.
+    """
     process = await asyncio.create_subprocess_exec(
         find_node(),
         "--test-reporter=spec",
@@ -47,7 +51,7 @@ async def play(scenarios: str, chromium: str, **environment: str) -> None:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        printed, _ = await asyncio.wait_for(process.communicate(), LONGEST_SECONDS)
+        printed, _ = await asyncio.wait_for(process.communicate(), longest)
     finally:
         if process.returncode is None:
             process.kill()

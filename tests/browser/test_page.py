@@ -34,18 +34,25 @@ async def test_the_page(scenarios: str, grace: float, chromium: str, turn: None,
         await play(scenarios, chromium, NEURON_MEET_URL=server.url)
 
 
-async def test_paths_of_media_come_back(chromium: str, turn: None, database_url: str) -> None:
-    """Everything goes over a relay that is killed. `WITHOUT_PATH_S=28,60,300`: for so long (`make walk`)."""
+def relayed() -> tuple[dict[str, str], dict[str, str]]:
+    """The settings of a server whose members use a relay, and the environment of the scenarios that run it. Skips where
+    no coturn is installed.
+    """
     if shutil.which("turnserver") is None:
         pytest.skip("no coturn is installed: apt-get install coturn")
-    port, name, password = free_port(), "relayed", "only-for-this-test"
-    settings = settings_for(
-        turn_server_url=f"turn:127.0.0.1:{port}?transport=tcp",
-        turn_server_username=name,
-        turn_server_password=password,
-    )
-    async with running(settings, database_url) as server:
-        relay = {"TURN_PORT": str(port), "TURN_USERNAME": name, "TURN_PASSWORD": password}
+    relay = {"TURN_PORT": str(free_port()), "TURN_USERNAME": "relayed", "TURN_PASSWORD": "only-for-this-test"}
+    settings = {
+        "turn_server_url": f"turn:127.0.0.1:{relay['TURN_PORT']}?transport=tcp",
+        "turn_server_username": relay["TURN_USERNAME"],
+        "turn_server_password": relay["TURN_PASSWORD"],
+    }
+    return settings, relay
+
+
+async def test_paths_of_media_come_back(chromium: str, turn: None, database_url: str) -> None:
+    """Everything goes over a relay that is killed."""
+    settings, relay = relayed()
+    async with running(settings_for(**settings), database_url) as server:
         await play("paths.test.mjs", chromium, NEURON_MEET_URL=server.url, **relay)
 
 

@@ -69,7 +69,9 @@ def sentences() -> set[str]:
             found |= {text for text in LITERAL.findall(arguments) if re.match(r"[A-Z{]", text)}
         if name == "words.js":  # all but the contract's texts, which are keys
             found |= set(re.findall(r'"([A-Z][^"\n]*)"(?!:)', source)) - {"InsecureContext"}
-    found |= {text for _, text in re.findall(r'^  \["(.)", .*, "([^"]+)"\],$', SOURCES["keys.js"], re.MULTILINE)}
+    found |= {
+        text for _, text in re.findall(r'^  \["(.)", .*, "([^"]+)"\],$', SOURCES["keys.js"], re.MULTILINE)
+    }
     found |= {"Space", "Esc", "Hold to talk while muted", "Close what is open"}
     found |= set(re.findall(r'^  \w+: "(Enter [^"]+)",$', SOURCES["rest.js"], re.MULTILINE))
     found |= set(
