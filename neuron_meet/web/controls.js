@@ -71,7 +71,8 @@ export class Controls {
     this.#telling = this.#telling.then(() =>
       attempt(async () => {
         await this.#meeting.setTrack("audio", devices.sound);
-        await this.#meeting.setTrack("video", devices.picture);
+        await this.#meeting.setTrack("video", devices.face);
+        await this.#meeting.setTrack("screen", devices.screen);
         if (me.isMuted === devices.isHeard) await this.#meeting.toggleAudio(devices.isHeard);
         if (me.isVideoOff === Boolean(devices.camera)) await this.#meeting.toggleVideo(Boolean(devices.camera));
         if (me.isScreenSharing && !devices.screen) await this.#meeting.stopScreenShare();

@@ -28,9 +28,8 @@ export class Devices extends EventTarget {
     return remembered.get("speaker");
   }
 
-  /** The picture that others get: the screen while it is shared, else the camera. */
-  get picture() {
-    if (this.screen) return this.screen;
+  /** The face that others get. */
+  get face() {
     return this.soundOnly ? null : this.camera;
   }
 

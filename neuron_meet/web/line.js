@@ -61,7 +61,7 @@ export class Line {
     this.#bad = isBad ? this.#bad + 1 : 0;
     this.#good = isBad ? 0 : this.#good + 1;
     const devices = this.#devices;
-    if (this.#bad >= BAD_TIMES && !devices.soundOnly && devices.picture) {
+    if (this.#bad >= BAD_TIMES && !devices.soundOnly && devices.face) {
       this.#byItself = true;
       devices.sendSoundOnly(true);
       notice(t("Your connection is bad: the others hear you, and see you again when it is better."), "problem");

@@ -6,11 +6,15 @@ const UPLOAD_BITS_PER_SECOND = 3_000_000; // for all pictures that we send: ever
 // begins later: of two at once, one would be for nothing.
 const PAUSES_MS = [0, 2_000, 4_000, 8_000, 15_000];
 const LATER_MS = 3_000;
+const FACE_BITS_PER_SECOND = 300_000; // beside a screen, which needs the rest
+// Says in a description that its sender takes a second picture: a screen beside the face. Front ends that do not know
+// it skip the line (RFC 8866, §5.13), say nothing of the kind, and get the screen in place of the face.
+const TWO_PICTURES = "a=x-two-pictures";
 
 /** The peer connections of one meeting, by socket id, and what is sent on all of them. */
 export class Peers {
   iceServers = [];
-  #tracks = { audio: null, video: null };
+  #tracks = { audio: null, video: null, screen: null };
   #all = new Map();
 
   get(id) {
@@ -18,7 +22,8 @@ export class Peers {
   }
 
   /**
-   * Begin one. `offers`: whether this side makes the offers; `stream`: what comes in is added to it;
+   * Begin one. `offers`: whether this side makes the offers; `stream`: what comes in is added to it, a screen that
+   * comes beside the face to `screen`;
    * `emit(event, content)` sends offer { sdp }, answer { sdp }, ice-candidate { candidate }, as long as `reachable()`;
    * `changed(state)` is told the connection's state.
    */
@@ -34,10 +39,11 @@ export class Peers {
     if (this.#all.delete(id)) this.#shareUpload();
   }
 
-  /** Send that "audio" or "video" track to everybody from now on, null for none. */
+  /** Send that "audio", "video" or "screen" track to everybody from now on, null for none. */
   async send(kind, track) {
+    if (this.#tracks[kind] === track) return;
     this.#tracks[kind] = track;
-    await Promise.allSettled([...this.#all.values()].map((peer) => peer.send(kind, track)));
+    await Promise.allSettled([...this.#all.values()].map((peer) => peer.send()));
   }
 
   /** Look for paths now where there is none; `all`: also where there was one a moment ago (the network has changed). */
@@ -69,6 +75,7 @@ class Peer {
   #connection;
   #options;
   #making = false;
+  #takesTwo = false; // whether the other side takes a screen beside the face
   #heard = { energy: 0, seconds: 0 };
   #limit = null;
   #tries = 0;
@@ -80,7 +87,11 @@ class Peer {
     this.#options = options;
     const pc = (this.#connection = new RTCPeerConnection({ iceServers: options.iceServers }));
     pc.onicecandidate = ({ candidate }) => options.emit("ice-candidate", { candidate });
-    pc.ontrack = ({ track }) => options.stream.addTrack(track);
+    pc.ontrack = ({ track, transceiver }) => {
+      const isScreen = this.#pictures().indexOf(transceiver) > 0;
+      (isScreen ? options.screen : options.stream).addTrack(track);
+      if (isScreen) options.changed(pc.connectionState);
+    };
     pc.onconnectionstatechange = () => {
       options.changed(pc.connectionState);
       if (pc.connectionState === "connected") {
@@ -92,15 +103,27 @@ class Peer {
     pc.onnegotiationneeded = () => this.#offer();
     // Both directions from the start, also without camera: switching one on later needs no new offer.
     for (const kind of ["audio", "video"]) {
-      pc.addTransceiver(options.tracks[kind] ?? kind, { direction: "sendrecv" });
+      pc.addTransceiver(this.#trackFor(kind, 0) ?? kind, { direction: "sendrecv" });
     }
+  }
+
+  #pictures() {
+    return this.#connection.getTransceivers().filter(({ receiver }) => receiver.track.kind === "video");
+  }
+
+  /** What the sender of that kind sends, the first of them or the second. */
+  #trackFor(kind, index) {
+    const { audio, video, screen } = this.#options.tracks;
+    if (kind === "audio") return audio;
+    if (index > 0) return this.#takesTwo ? screen : null;
+    return this.#takesTwo ? video : (screen ?? video);
   }
 
   async #offer() {
     this.#making = true;
     try {
       await this.#connection.setLocalDescription();
-      this.#options.emit("offer", { sdp: this.#connection.localDescription });
+      this.#options.emit("offer", { sdp: marked(this.#connection.localDescription) });
     } catch {
       // closed meanwhile
     } finally {
@@ -119,7 +142,7 @@ class Peer {
       try {
         // Not `restartIce`: it waits for the answer to the offer before, which may have been lost on the way.
         await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
-        this.#options.emit("offer", { sdp: pc.localDescription });
+        this.#options.emit("offer", { sdp: marked(pc.localDescription) });
       } finally {
         this.#making = false;
       }
@@ -146,40 +169,73 @@ class Peer {
       const collision = this.#making || pc.signalingState !== "stable";
       if (collision && this.#options.offers) return; // impolite: ours stands
       await pc.setRemoteDescription(sdp);
-      for (const transceiver of pc.getTransceivers()) {
-        transceiver.direction = "sendrecv";
-        await transceiver.sender.replaceTrack(this.#options.tracks[transceiver.receiver.track.kind]);
-      }
+      this.#takesTwo = isMarked(sdp);
+      for (const transceiver of pc.getTransceivers()) transceiver.direction = "sendrecv";
+      await this.#fill();
       await pc.setLocalDescription();
       this.limit(this.#limit);
-      this.#options.emit("answer", { sdp: pc.localDescription });
+      this.#options.emit("answer", { sdp: marked(pc.localDescription) });
+      await this.#add();
     });
   }
 
   answered(sdp) {
-    this.#then((pc) => pc.setRemoteDescription(sdp));
+    this.#then(async (pc) => {
+      await pc.setRemoteDescription(sdp);
+      this.#takesTwo = isMarked(sdp);
+      await this.#fill();
+      await this.#add();
+      this.limit(this.#limit);
+    });
   }
 
   candidate(candidate) {
     this.#then((pc) => pc.addIceCandidate(candidate ?? undefined));
   }
 
-  async send(kind, track) {
-    const transceiver = this.#connection.getTransceivers().find((each) => each.receiver.track.kind === kind);
-    await transceiver?.sender.replaceTrack(track);
-    this.limit(this.#limit);
+  /** Send what there is to be sent now. */
+  send() {
+    this.#then(async () => {
+      await this.#fill();
+      await this.#add();
+      this.limit(this.#limit);
+    });
+    return this.#work;
+  }
+
+  /** Each sender gets its track; none needs a new offer for that. */
+  async #fill() {
+    const met = { audio: 0, video: 0 };
+    for (const { sender, receiver } of this.#connection.getTransceivers()) {
+      const { kind } = receiver.track;
+      const track = this.#trackFor(kind, met[kind]);
+      met[kind] += 1;
+      if (sender.track !== track) await sender.replaceTrack(track);
+    }
+  }
+
+  /** A sender for a screen beside the face: made when first needed, by a new offer, and kept. */
+  async #add() {
+    const pc = this.#connection;
+    if (pc.signalingState !== "stable") return; // added with the answer, or after it
+    const { screen } = this.#options.tracks;
+    if (screen && this.#takesTwo && this.#pictures().length < 2) pc.addTransceiver(screen, { direction: "sendrecv" });
+    // Not agreed yet: just made, or our offer of it met theirs. Who makes the offers is told by the browser.
+    const isMissing = pc.getTransceivers().some(({ mid, stopped }) => mid === null && !stopped);
+    if (isMissing && !this.#options.offers) await this.#offer();
   }
 
   /** Also of a sender that has no track yet: a camera that goes on later is bound by it from its first frame. */
   limit(bitsPerSecond) {
     this.#limit = bitsPerSecond;
-    for (const { sender, receiver } of this.#connection.getTransceivers()) {
+    const isBeside = this.#takesTwo && this.#options.tracks.screen !== null;
+    this.#pictures().forEach(({ sender }, index) => {
+      const most = isBeside && index === 0 ? Math.min(FACE_BITS_PER_SECOND, bitsPerSecond) : bitsPerSecond;
       const parameters = sender.getParameters();
-      if (receiver.track.kind !== "video" || !parameters.encodings?.length) continue;
-      if (parameters.encodings[0].maxBitrate === bitsPerSecond) continue;
-      parameters.encodings[0].maxBitrate = bitsPerSecond;
+      if (!parameters.encodings?.length || parameters.encodings[0].maxBitrate === most) return;
+      parameters.encodings[0].maxBitrate = most;
       sender.setParameters(parameters).catch(() => {});
-    }
+    });
   }
 
   async quality() {
@@ -219,5 +275,12 @@ class Peer {
     this.#work = this.#work.then(() => step(this.#connection)).catch(() => {});
   }
 }
+
+/** The description with the line that says that we take two pictures, among those of the session. */
+function marked({ type, sdp }) {
+  return { type, sdp: sdp.replace(/^(t=[^\r\n]*\r?\n)/m, `$1${TWO_PICTURES}\r\n`) };
+}
+
+const isMarked = (description) => Boolean(description?.sdp?.includes(TWO_PICTURES));
 
 const sum = (stats, name) => stats.reduce((total, each) => total + (each[name] ?? 0), 0);

@@ -32,7 +32,8 @@ export class Meeting extends EventTarget {
   room = null;
   /** Ourselves, as others see us. */
   me = { socketId: null, isHost: false, isMuted: false, isVideoOff: false, isScreenSharing: false, isHandRaised: false };
-  /** The others, by socket id: the contract's participants, each with `stream` and `connection` (a state of WebRTC). */
+  /** The others, by socket id: the contract's participants, each with `stream`, `screen` (a stream: what they share,
+   *  where it comes beside the face and not in its place) and `connection` (a state of WebRTC). */
   people = new Map();
   /** For the host: who waits to be let in, by socket id. */
   waiting = new Map();
@@ -125,7 +126,10 @@ export class Meeting extends EventTarget {
     this.#socket.emit(isTyping ? "typing-start" : "typing-stop", { roomId: this.room.id });
   }
 
-  /** What everybody hears ("audio") or sees ("video"; camera or screen) of us; null: nothing. No renegotiation. */
+  /**
+   * What everybody hears ("audio") or sees of us: "video" is the face, "screen" what is shown beside it, or in its place
+   * where a front end knows only one picture. null: nothing.
+   */
   setTrack(kind, track) {
     return this.#peers.send(kind, track);
   }
@@ -295,7 +299,7 @@ export class Meeting extends EventTarget {
   // -- people
   #enter(participant) {
     this.#drop(participant.socketId); // they may come again with the same id
-    this.people.set(participant.socketId, { ...participant, stream: new MediaStream(), connection: "new" });
+    this.people.set(participant.socketId, { ...participant, stream: new MediaStream(), screen: new MediaStream(), connection: "new" });
     this.#tell("people");
   }
 
@@ -320,6 +324,7 @@ export class Meeting extends EventTarget {
     return this.#peers.open(socketId, {
       offers,
       stream: person.stream,
+      screen: person.screen,
       emit: (event, content) => this.#socket.emit(event, { targetId: socketId, ...content }),
       reachable: () => this.status === "joined",
       changed: (connection) => this.#change(socketId, { connection }),

@@ -121,8 +121,10 @@ export class Tiles {
     }
     const mine = id === "me";
     const track = mine ? this.#devices.camera : null; // not one's own screen, in which it would be seen again
-    const stream = mine ? this.#ownStream(tile, track) : person.stream;
+    const hasBoth = !mine && person.isScreenSharing && person.screen.getTracks().length > 0;
+    const stream = mine ? this.#ownStream(tile, track) : hasBoth ? person.screen : person.stream;
     const [video, face, caption, buttons] = tile.children;
+    showBeside(tile, hasBoth && !person.isVideoOff ? person.stream : null);
     if (video.srcObject !== stream) video.srcObject = stream;
     const seen = mine ? track !== null : !person.isVideoOff || person.isScreenSharing;
     const muted = mine ? !this.#devices.isHeard : person.isMuted;
@@ -235,6 +237,14 @@ export class Tiles {
     this.#holder.style.setProperty("--tile-width", `${Math.floor(best.width)}px`);
     this.#holder.style.setProperty("--tile-height", `${Math.floor(best.height)}px`);
   }
+}
+
+/** The face of who shares a screen, in a corner of it; null: none. */
+function showBeside(tile, stream) {
+  const before = tile.querySelector(".beside");
+  if (!stream) return before?.remove();
+  if (before) return;
+  tile.append(element("video", { class: "beside", autoplay: true, playsInline: true, muted: true, "aria-hidden": "true", srcObject: stream }));
 }
 
 function hue(name) {

@@ -24,6 +24,15 @@ async function join(code, displayName, token) {
   return Object.assign(socket, { roomId: ack.roomId });
 }
 
+/** Come in without camera and microphone, which cost a busy machine most. */
+async function silently(page, code, name) {
+  await page.addInitScript(() => ["camera", "microphone"].forEach((kind) => localStorage.setItem(`neuron-meet.${kind}.off`, "yes")));
+  await page.goto(`${URL_OF_SERVER}/join/${code}`);
+  await page.locator("#door-name").fill(name);
+  await page.getByRole("button", { name: "Join the meeting" }).click();
+  await inMeeting(page);
+}
+
 const message = (page) => page.getByLabel("Message", { exact: true });
 const titled = (page, title) => until(page, (wanted) => document.title === wanted, title);
 
@@ -157,6 +166,31 @@ test("keys, layouts, who speaks while muted", async () => {
   await control(hanna, "Share screen");
   await tile(gus, "Hanna Host", "shares the screen");
   await sees(gus, "Hanna Host");
+  // The face beside it, for who knows two pictures.
+  await until(gus, () => {
+    const [screen, face] = document.querySelectorAll('.tile[data-person="Hanna Host"] video');
+    return face?.videoWidth > 0 && screen.videoWidth > 0 && face.srcObject !== screen.srcObject;
+  });
+  await picture(gus, "face-beside");
+  const late = await person(browser);
+  await silently(late, code, "Late");
+  await until(late, () => document.querySelector('.tile[data-person="Hanna Host"] .beside')?.videoWidth > 0);
+  await sees(late, "Hanna Host");
+  await depart(late);
+  // A front end that knows one picture gets the screen in place of the face.
+  const old = await person(browser);
+  await old.route("**/peer.*.js", async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, body: (await answer.text()).replace("a=x-two-pictures", "a=x-something-else") });
+  });
+  await silently(old, code, "Old");
+  await sees(old, "Hanna Host");
+  await until(old, () => document.querySelector('.tile[data-person="Hanna Host"]').classList.contains("presenter"));
+  assert.equal(await old.locator(".beside").count(), 0);
+  const size = ([video]) => `${video.videoWidth} × ${video.videoHeight}`;
+  const [shown, shared] = [await old.locator('.tile[data-person="Hanna Host"] video').evaluateAll(size), await gus.locator('.tile[data-person="Hanna Host"] > video').evaluateAll(size)];
+  assert.equal(shown.split(" × ")[0] / shown.split(" × ")[1], shared.split(" × ")[0] / shared.split(" × ")[1]);
+  await depart(old);
   assert.equal(await hanna.locator(".tile.self video").evaluate((each) => each.srcObject.getTracks()[0].getSettings().displaySurface), undefined);
   await hanna.locator(".tile.self").getByRole("button", { name: "Stop sharing" }).click();
   await until(gus, () => !document.querySelector(".tiles.presenting"));
