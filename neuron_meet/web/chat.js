@@ -48,7 +48,11 @@ export class Chat {
       this.#toEnd();
       byId("messages").focus();
     });
-    on(byId("chat-panel"), "toggled", () => this.#count(0));
+    on(byId("chat-panel"), "toggled", () => {
+      this.#count(0);
+      byId("new-messages").hidden = true;
+    });
+    on(document, "visibilitychange", () => document.hidden || byId("chat-panel").hidden || this.#count(0));
   }
 
   async #send() {
@@ -82,7 +86,10 @@ export class Chat {
     this.#list.append(this.#entry(message));
     const mine = this.#meeting.isOwn(message);
     if (mine) remembered.forNow(`own.${this.#roomCode}`, JSON.stringify(this.#meeting.ownMessages));
-    if (byId("chat-panel").hidden) return mine || this.#count(this.#unread + 1);
+    if (byId("chat-panel").hidden || document.hidden) {
+      if (!mine) this.#count(this.#unread + 1);
+      if (byId("chat-panel").hidden) return;
+    }
     if (atEnd || mine) this.#toEnd();
     else byId("new-messages").hidden = false; // who reads further up is not moved
   }
@@ -129,7 +136,6 @@ export class Chat {
     byId("unread").hidden = unread === 0;
     byId("unread").textContent = unread ? `${unread > 99 ? "99+" : unread}` : "";
     byId("unread").setAttribute("aria-label", t("{count} unread", { count: unread }));
-    if (unread === 0) byId("new-messages").hidden = true;
     this.#meeting.dispatchEvent(new CustomEvent("unread", { detail: unread }));
   }
 
