@@ -78,7 +78,13 @@ export class Meeting extends EventTarget {
     const again = { signal: this.#closing.signal };
     // What may have brought a path back, or another network.
     addEventListener("online", () => this.#peers.retry({ all: true }), again);
-    navigator.connection?.addEventListener?.("change", () => this.#peers.retry({ all: true }), again);
+    let network = navigator.connection?.type;
+    const changed = () => {
+      if (navigator.connection.type === network) return; // only how fast it is taken to be
+      network = navigator.connection.type;
+      this.#peers.retry({ all: true });
+    };
+    navigator.connection?.addEventListener?.("change", changed, again);
     document.addEventListener("visibilitychange", () => document.hidden || this.#peers.retry(), again);
     this.#socket.connect();
   }

@@ -246,6 +246,13 @@ test("one dialog for devices; a camera that goes on later is bound, too", async 
   await until(gus, (id) => [...document.querySelectorAll("#sounds audio")].every((each) => each.sinkId === id), chosen);
   await picture(gus, "devices");
   await gus.getByRole("button", { name: "Done" }).click();
+  // How a line is said to be: by what is lost either way, and by the time that an answer takes.
+  const grades = await gus.evaluate(async () => {
+    const { grade } = await import("/assets/line.js");
+    const of = (lost, lostThere, roundTripMs) => grade({ lost, lostThere, roundTripMs });
+    return [of(null, null, null), of(0.01, null, 40), of(0, 0.05, 40), of(0.2, 0, 40), of(0, 0, 500), of(0, 0, 1_000)];
+  });
+  assert.deepEqual(grades, [null, "good", "poor", "bad", "poor", "bad"]);
   await control(gus, "Send sound only");
   await gus.locator("#more").click();
   await gus.getByRole("button", { name: "Send sound only", pressed: true }).waitFor();
