@@ -21,6 +21,7 @@ from neuron_meet.store.history import (
     migrations_in,
     read_contents,
 )
+from neuron_meet.store.indexes import missing
 from neuron_meet.store.pooler import require_session
 from neuron_meet.store.scripts import ScriptFailed, apply, open_history, record_applied
 from neuron_meet.store.session import address_of, session
@@ -84,7 +85,8 @@ async def _lock(connection: Any, address: DatabaseAddress) -> None:
 
 
 async def status(url: str, say: Say) -> bool:
-    """Say which migrations the database at `url` has; whether it is up to date. Changes nothing.
+    """Say which migrations the database at `url` has, and which indexes it lacks; whether it is up to date. Changes
+    nothing.
 
     Raises DatabaseUnreachable.
     """
@@ -93,6 +95,7 @@ async def status(url: str, say: Say) -> bool:
     # One transaction: a pooler may give each its own server.
     async with session(address) as connection, connection.transaction(readonly=True):
         contents = await read_contents(connection, address.schema)
+        lacking = [state.index.name for state in await missing(connection, address.schema)]
     verdict = judge(migrations, contents)
     states = {record.name: "applied" if record.finished else "FAILED" for record in contents.history or ()}
     say(f"Database {address}:")
@@ -110,6 +113,11 @@ async def status(url: str, say: Say) -> bool:
             Verdict.FAILED: "A migration failed half-way: `neuron-meet db deploy` says what to do.",
         }[verdict]
     )
+    if lacking and verdict is Verdict.CURRENT:
+        say(
+            f"Indexes are missing: {', '.join(lacking)}. `neuron-meet db deploy` builds them, and so does a server "
+            "while it serves."
+        )
     return verdict is Verdict.CURRENT
 
 

@@ -88,13 +88,13 @@ async def _apply_alone(connection: Any, address: DatabaseAddress, migration: Mig
         if not connection.is_closed():
             await connection.execute("RESET search_path; RESET statement_timeout")
             await connection.execute(
-                f"UPDATE {_history(address)} SET logs = $2 WHERE id = $1",  # noqa: S608
+                f"UPDATE {_history(address)} SET logs = $2 WHERE id = $1",
                 record,
                 str(error),
             )
         raise ScriptFailed(str(error)) from None
     await connection.execute(
-        f"UPDATE {_history(address)} SET finished_at = now(), applied_steps_count = 1 WHERE id = $1",  # noqa: S608
+        f"UPDATE {_history(address)} SET finished_at = now(), applied_steps_count = 1 WHERE id = $1",
         record,
     )
 
@@ -115,7 +115,7 @@ async def _record(
 ) -> str:
     record = str(uuid.uuid4())
     await connection.execute(
-        f"INSERT INTO {_history(address)} (id, checksum, migration_name, logs, finished_at, applied_steps_count) "  # noqa: S608
+        f"INSERT INTO {_history(address)} (id, checksum, migration_name, logs, finished_at, applied_steps_count) "
         "VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END, $6)",
         record,
         migration.checksum,
