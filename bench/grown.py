@@ -13,7 +13,7 @@ SELECT 'r' || n, 'code-' || n, 'Room ' || n,
   'u' || CASE WHEN n % 10 = 0 THEN 1 ELSE 1 + n * 7 % {users} END, n % 20 = 1, t, t,
   CASE WHEN n % 20 = 1 THEN NULL ELSE t + interval '1 hour' END, t
 FROM generate_series(1, {rooms}) n, LATERAL (
-  SELECT timestamp '2020-01-01' + interval '2000 days' * n / {rooms} AS t) AS at;
+  SELECT timestamp '2020-01-01' + interval '2000 days' * (n / {rooms}::float8) AS t) AS at;
 INSERT INTO "RoomSettings" (id, "roomId") SELECT 's' || n, 'r' || n FROM generate_series(1, {rooms}) n;
 INSERT INTO "Participant" (id, "roomId", "userId", "guestName", "isActive", "joinedAt", "leftAt")
 SELECT 'nrun' || lpad(n::text, 21, '0'), 'r' || room,
@@ -21,14 +21,14 @@ SELECT 'nrun' || lpad(n::text, 21, '0'), 'r' || room,
   n > {participants} - 50, t, CASE WHEN n > {participants} - 50 THEN NULL ELSE t END
 FROM generate_series(1, {participants}) n, LATERAL (
   SELECT CASE WHEN n % 4 = 0 THEN 1 ELSE 1 + n * 13 % {rooms} END AS room,
-    timestamp '2020-01-01' + interval '2000 days' * n / {participants} AS t) AS at;
+    timestamp '2020-01-01' + interval '2000 days' * (n / {participants}::float8) AS t) AS at;
 INSERT INTO "Message" (id, "roomId", "userId", "senderName", content, "createdAt")
 SELECT 'm' || n,
   'r' || CASE WHEN n <= {messages} / 10 THEN 1 WHEN n > {messages} - {messages} / 10 THEN 2 ELSE 3 + n % ({rooms} - 3)
     END,
   CASE WHEN n % 5 = 0 THEN NULL ELSE 'u' || 1 + n * 17 % {users} END, 'Ada',
   'Shall we start with the figures of last week? The link is in the invitation.',
-  timestamp '2020-01-01' + interval '2000 days' * n / {messages}
+  timestamp '2020-01-01' + interval '2000 days' * (n / {messages}::float8)
 FROM generate_series(1, {messages}) n;
 INSERT INTO "RoomRemoval" ("roomId", "userId", "removedAt", "until")
 SELECT 'r' || n, 'u' || 1 + n % {users}, now(), now() + interval '1 day' * CASE WHEN n <= 20 THEN 1 ELSE -1 END

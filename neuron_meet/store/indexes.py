@@ -109,10 +109,15 @@ async def missing(connection: Any, schema: str, wanted: Sequence[Index] = WANTED
     return states
 
 
-async def missing_names(url: str) -> list[str]:
-    """Names of the indexes that are missing in the database at `url`. Raises DatabaseUnreachable."""
+async def missing_names(url: str) -> list[str] | None:
+    """Names of the indexes that are missing in the database at `url`; None where there are no tables.
+
+    Raises DatabaseUnreachable.
+    """
     address = address_of(url)
     async with session(address) as connection, connection.transaction(readonly=True):
+        if not await connection.fetch(_TABLES, address.schema, [each.table for each in WANTED]):
+            return None
         return [state.index.name for state in await missing(connection, address.schema)]
 
 

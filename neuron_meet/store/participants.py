@@ -29,7 +29,7 @@ SELECT row_to_json(v)::text AS found FROM (
 """
 _OF_ACCOUNT = f"""{_VISIT}WHERE p."userId" = $1 ORDER BY p."joinedAt" DESC, p.id DESC LIMIT {{limit}}) AS v"""
 _OF_GUEST = _VISIT + "WHERE p.id = $1) AS v"
-# `::int` so that nothing but the key finds a row: by the index on `isActive` it would be looked for among all open ones.
+# `::int`, so that only the key finds a row: by the index on `isActive` it would be looked for among all open ones.
 _CHANGE = """
 WITH changed AS (
   UPDATE {Participant} AS p SET "isActive" = <to>, "leftAt" = <left_at>

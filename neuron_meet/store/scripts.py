@@ -73,6 +73,15 @@ async def apply(connection: Any, address: DatabaseAddress, migration: Migration,
         raise ScriptFailed(str(error)) from None
 
 
+async def run_again(connection: Any, address: DatabaseAddress, migration: Migration, folder: Path) -> None:
+    """Run the script of a migration that is on record already, in one transaction."""
+    async with connection.transaction():
+        await connection.execute(
+            f"SET LOCAL search_path = {address.quoted_schema}; SET LOCAL statement_timeout = 0"
+        )
+        await connection.execute((folder / migration.name / "migration.sql").read_text())
+
+
 async def _apply_alone(connection: Any, address: DatabaseAddress, migration: Migration, script: str) -> None:
     """For a statement that cannot be part of a transaction (CREATE INDEX CONCURRENTLY), as Prisma does with all.
 
