@@ -175,6 +175,7 @@ async def measured(sizes: Sequence[int], *, with_joins: bool) -> str:
                 say(f"asking at {size:,}")
                 costs[size] = await costs_of(server, f"grown_{size}")
             text = table(costs)
+            print(text, flush=True)
             if with_joins:
                 text += "\n\n" + await _joins_text(folder, server, sizes)
             return text
