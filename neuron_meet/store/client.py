@@ -286,8 +286,7 @@ class Database:
 
     async def look_at_each_table(self) -> None:
         """See that each table is there with its columns. Raises StoreError."""
-        for statement in _LOOKS:
-            await self.read(statement, operation="look", model="")
+        await self.read(_LOOK_AT_COLUMNS, operation="look", model="")
 
     async def _check(
         self, address: DatabaseAddress, engine: PlanEngine, supervisor: EngineSupervisor, seconds: float
@@ -346,11 +345,11 @@ def _with_names(statement: str, parts: Mapping[str, str | int]) -> str:
 
 
 def _look_at_columns() -> Iterator[str]:
-    """For each model a statement that names its columns and reads no row."""
+    """For each model a statement that names its columns and reads no row: Prisma has none that does not."""
     for name, model in _MODELS.items():
         fields = model.model_fields.items()
         named = ", ".join(f'"{field}"' for field, info in fields if "models." not in str(info.annotation))
         yield f"SELECT NULL::text AS found FROM (SELECT {named} FROM {{{name}}} LIMIT 0) AS columns"
 
 
-_LOOKS = tuple(_look_at_columns())
+_LOOK_AT_COLUMNS = " UNION ALL ".join(_look_at_columns())
