@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run cluster test chaos hostile alerts walk soak bench lint lock licences sbom audit wheel clean db-generate db-push db-migrate db-deploy db-status db-studio
+.PHONY: help setup run cluster test chaos hostile alerts walk soak bench growth lint lock licences sbom audit wheel clean db-generate db-push db-migrate db-deploy db-status db-studio
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: setup ## all tests, or those that ARGS names
 
 bench: setup ## this server beside plain Node.js Socket.IO: CPU, latency, memory (10 minutes; ARGS='--beside FOLDER': beside a checkout of it)
 	@$(BIN)/python -m bench $(ARGS)
+
+growth: setup ## each query of the server on databases of 10,000 to 4,000,000 messages, and joins (20 minutes; ARGS='--sizes 10000,100000')
+	@$(BIN)/python -m bench.growth $(ARGS)
 
 chaos: setup ## faults on real processes, with figures: the long form (CHAOS=short: as in make test), or what ARGS='-k …' names
 	@CHAOS=$${CHAOS:-long} $(CACHED) $(BIN)/python -m pytest tests/chaos $(ARGS)

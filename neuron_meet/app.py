@@ -53,6 +53,7 @@ from neuron_meet.store.client import IDLE_SECONDS, Database
 from neuron_meet.store.clock import DatabaseClock
 from neuron_meet.store.entrance import Entrance
 from neuron_meet.store.ids import new_instance
+from neuron_meet.store.indexes import IndexBuilder
 from neuron_meet.store.lease import Lease
 from neuron_meet.store.messages import Messages
 from neuron_meet.store.participants import Participants
@@ -158,18 +159,18 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         await database.start()
         stack.push_async_callback(database.stop)
         await rehearse(database, newest_messages=REPLAYED_MESSAGES)
-        direct_url = settings.direct_url if settings.database_url else None
-        direct = direct_url.get_secret_value() if direct_url else database_url
+        direct = _direct(settings) or database_url
         lease = Lease(direct, instance)
         stack.push_async_callback(lease.stop)
         await lease.start(alone=settings.redis_url is None)
+        indexes = await _indexes(stack, direct)
 
         node = _cluster_node(settings, instance, direct, database.clock)
         if node:
             name_everywhere(node=instance)
         presence: Presence = node.presence if node else await _only_presence(direct, database.clock)
         checks = {"database": database.ping} | ({"redis": node.check} if node else {})
-        health = Health(__version__, checks)
+        health = Health(__version__, checks, missing_indexes=lambda: indexes.missing)
         signaling = _signaling(settings, database, instance, presence)
         patience = Patience()
         stack.push_async_callback(_finish_writing, signaling, patience)
@@ -237,6 +238,19 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
             node=node,
         )
         health.draining = True
+
+
+def _direct(settings: Settings) -> str | None:
+    url = settings.direct_url if settings.database_url else None
+    return url.get_secret_value() if url else None
+
+
+async def _indexes(stack: AsyncExitStack, url: str) -> IndexBuilder:
+    """The builder of what is missing, at work until the server stops."""
+    indexes = IndexBuilder(url)
+    stack.push_async_callback(indexes.stop)
+    await indexes.start()
+    return indexes
 
 
 @contextmanager

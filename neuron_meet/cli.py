@@ -175,14 +175,18 @@ def migrate(name: str | None) -> None:
 def deploy() -> None:
     """Apply the migrations that are missing; adopt a database that the former server made with `db push`.
 
+    Indexes that are missing are built, one after the other, while everybody may write (CREATE INDEX CONCURRENTLY).
+
     An adopted database keeps every table and row as it is. One that is neither empty nor the former server's is
     refused with the difference, untouched.
     """
 
     async def deploy_and_say(_cli: Any, url: str) -> int:
+        from neuron_meet.store.indexes import build  # noqa: PLC0415
         from neuron_meet.store.migrations import deploy  # noqa: PLC0415
 
         done = await deploy(url, click.echo)
+        done = await build(url, click.echo) or done
         click.echo("The database is up to date." if done else "The database is up to date: nothing to do.")
         return 0
 

@@ -23,6 +23,7 @@ from neuron_meet.ops.tracing import try_receiver
 from neuron_meet.settings import Settings
 from neuron_meet.store.client import IDLE_SECONDS, Database
 from neuron_meet.store.embedded import EmbeddedPostgres
+from neuron_meet.store.indexes import missing_names
 from neuron_meet.store.messages import AHEAD_SECONDS
 from neuron_meet.store.migrations import status
 from neuron_meet.store.pooler import Pooling, pooling
@@ -65,6 +66,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
     yield "clock", checkup.clock
     yield "connections", checkup.connections
     yield "migrations", checkup.migrations
+    yield "indexes", checkup.indexes
     yield "messages", checkup.messages
     yield "query engine", checkup.engine
     yield "DIRECT_URL", checkup.direct
@@ -169,6 +171,17 @@ class _Checkup:
             raise ForeseenFailure(said[-1])
         return "current"
 
+    async def indexes(self) -> str:
+        names = await missing_names(self._direct_or_reached)
+        if names is None:
+            raise Skipped("there are no tables yet")
+        if names:
+            raise ForeseenFailure(
+                f"Indexes are missing, and queries are slow without them: {', '.join(names)}. A server builds them "
+                "while it serves, and `neuron-meet db deploy` at once."
+            )
+        return "all there"
+
     async def messages(self) -> str:
         address = address_of(self._reached)
         async with session(address) as connection, connection.transaction():
@@ -178,7 +191,7 @@ class _Checkup:
             rows, rooms = await connection.fetchrow(
                 f"""SELECT count(*), count(DISTINCT "roomId") FROM (SELECT "roomId" FROM {table}
                     WHERE "createdAt" > statement_timestamp() AT TIME ZONE 'UTC' + interval '{AHEAD_SECONDS} s'
-                    LIMIT {MOST_COUNTED}) AS ahead"""  # noqa: S608 -- a quoted name, constants
+                    LIMIT {MOST_COUNTED}) AS ahead"""
             )
         if rows:
             raise ForeseenFailure(

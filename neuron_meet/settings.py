@@ -50,6 +50,7 @@ KNOWN_SECRETS_SHA256 = frozenset(
 )
 """Secrets that stand in public code, as their SHA-256: there is none here that one could sign with."""
 MIN_SECRET_BYTES = 32
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not listened on
 """RFC 7518 §3.2: an HS256 key has at least 256 bits."""
 
 
@@ -272,7 +273,12 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _together(self) -> Settings:
         """Rules about several settings: every broken one has its line."""
-        if broken := [*self._unsafe_secret(), *self._open_administration(), *self._half_an_admin_ui()]:
+        if broken := [
+            *self._unsafe_secret(),
+            *self._open_administration(),
+            *self._half_an_admin_ui(),
+            *self._one_port_for_both(),
+        ]:
             raise ValueError("\n".join(broken))
         return self
 
@@ -309,6 +315,14 @@ class Settings(BaseSettings):
             yield (
                 f"ADMIN_TOKEN is shorter than {MIN_SECRET_BYTES} bytes, which can be guessed. "
                 "Set a longer one, for example from: openssl rand -base64 48"
+            )
+
+    def _one_port_for_both(self) -> Iterator[str]:
+        hosts = {self.bind_host, self.admin_host}
+        if self.admin_port and self.admin_port == self.port and (len(hosts) == 1 or hosts & _EVERYWHERE):
+            yield (
+                f"ADMIN_PORT is {self.admin_port}, and so is PORT: the admin address needs a port of its own. "
+                "Set another, for example ADMIN_PORT=9464"
             )
 
     def _half_an_admin_ui(self) -> Iterator[str]:

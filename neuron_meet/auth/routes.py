@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from neuron_meet.auth.service import Accounts
 from neuron_meet.errors import EMAIL_TAKEN, INVALID_CREDENTIALS, TOO_MANY_REQUESTS, UNAVAILABLE
 from neuron_meet.rest.routing import Access, Call, Route
-from neuron_meet.rest.rules import Email, LoginEmail, Name, Password, Text
+from neuron_meet.rest.rules import DISPLAY_NAME, Email, LoginEmail, Password, Text
 from neuron_meet.rest.validation import Input
 from neuron_meet.rest.views import Timestamp, View
 
@@ -17,7 +17,7 @@ class Registration(Input):
 
     email: Annotated[str, Email()]
     password: Annotated[str, Password(8, 100)]
-    display_name: Annotated[str, Name(2, 50)]
+    display_name: Annotated[str, DISPLAY_NAME]
 
 
 class Login(Input):

@@ -57,13 +57,13 @@ def create(email: str, name: str) -> None:
     """Make an account. The password is asked for, or is the first line of standard input."""
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
-    from neuron_meet.names import MAX_NAME_LENGTH, clean_name  # noqa: PLC0415
+    from neuron_meet.rest.rules import DISPLAY_NAME, Email  # noqa: PLC0415
 
-    shown = clean_name(name, MAX_NAME_LENGTH + 1)
-    if not 1 <= len(shown) <= MAX_NAME_LENGTH:
-        raise click.BadParameter(
-            f"It must have 1 to {MAX_NAME_LENGTH} visible characters.", param_hint="--name"
-        )
+    shown = DISPLAY_NAME.clean(name)
+    if problems := DISPLAY_NAME.violations(shown):
+        raise click.BadParameter("; ".join(problems).format(field="It") + ".", param_hint="--name")
+    if Email().violations(email):
+        raise click.BadParameter("It must be an email address, such as ada@example.com.", param_hint="EMAIL")
     try:
         address = validate_email(email, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:

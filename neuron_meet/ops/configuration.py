@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,12 @@ NOT_SHOWN = "(set, not shown)"
 LONGEST_SHOWN = 80
 ALIKE = 0.85
 """From here on a name is taken for a misspelt variable of ours: `DATABSE_URL` is 0.95, `DATABASE_HOST` 0.75."""
+
+UNIT_STOP_SECONDS = 60
+"""TimeoutStopSec of deploy/systemd/neuron-meet.service; a test compares the two."""
+STOP_SECONDS = 15
+"""What a stop may take after the sockets are closed: rows and messages under way, the database, an embedded
+PostgreSQL."""
 
 UNNAMED_PROXIES = (
     "TRUSTED_PROXIES is not set: behind a proxy all clients share one address and its limits. Name the proxy's address "
@@ -65,7 +71,9 @@ def read_configuration(given: Mapping[str, Any] | None = None) -> Configuration:
         for name in Settings.model_fields
     ]
     problems = [_sentence(name, raw.get(name), problem) for name, problem in broken.items()]
-    warnings = [*_misspelt({*environment, *file}), *_unnamed_proxies(settings), *_known_secret(settings)]
+    warnings = _misspelt({*environment, *file})
+    if settings is not None:
+        warnings += (sentence for look in _LOOKS for sentence in look(settings))
     return Configuration(settings, entries, [*problems, *together], warnings)
 
 
@@ -156,21 +164,101 @@ def _source(name: str, given: Mapping[str, Any], *sources: Mapping[str, str]) ->
     )
 
 
-def _unnamed_proxies(settings: Settings | None) -> list[str]:
-    if settings is None or not settings.production or settings.trusted_proxies:
-        return []
-    return [UNNAMED_PROXIES]
+def _unnamed_proxies(settings: Settings) -> Iterator[str]:
+    if settings.production and not settings.trusted_proxies:
+        yield UNNAMED_PROXIES
 
 
-def _known_secret(settings: Settings | None) -> list[str]:
+def _known_secret(settings: Settings) -> Iterator[str]:
     """Production refuses it."""
-    secret = settings and settings.jwt_secret
-    if secret is None or not is_known_secret(secret.get_secret_value()):
-        return []
-    return [
-        "JWT_SECRET is a known default: whoever reaches this server can sign in as anybody. Set another, for example "
-        "from: openssl rand -base64 48"
-    ]
+    secret = settings.jwt_secret
+    if secret is not None and is_known_secret(secret.get_secret_value()):
+        yield (
+            "JWT_SECRET is a known default: whoever reaches this server can sign in as anybody. Set another, for "
+            "example from: openssl rand -base64 48"
+        )
+
+
+def _believed_by_all(settings: Settings) -> Iterator[str]:
+    for network in settings.trusted_proxies:
+        if network.prefixlen == 0:
+            yield (
+                f"TRUSTED_PROXIES has {network}, which is everybody: whoever connects may give any address as theirs, "
+                "and no limit on addresses holds. Name the proxy's address alone, for example TRUSTED_PROXIES=127.0.0.1"
+            )
+
+
+def _no_front_end(settings: Settings) -> Iterator[str]:
+    folder = settings.client_dist
+    if folder is not None and not (folder / "index.html").is_file():
+        found = "has no index.html" if folder.is_dir() else "is no folder"
+        yield (
+            f"CLIENT_DIST is {str(folder)!r}, which {found}: the server will not start. Name the folder of a built "
+            "front end, or take CLIENT_DIST out, which serves the built-in page"
+        )
+
+
+def _half_a_relay(settings: Settings) -> Iterator[str]:
+    if settings.turn_server_url:
+        return
+    for name, value in (
+        ("TURN_SECRET", settings.turn_secret),
+        ("TURN_SERVER_USERNAME", settings.turn_server_username),
+        ("TURN_SERVER_PASSWORD", settings.turn_server_password),
+    ):
+        if value:
+            yield (
+                f"{name} is set, and TURN_SERVER_URL is not: members are given no relay. Set that as well, for example "
+                f"TURN_SERVER_URL={example('turn_server_url')}, or take {name} out"
+            )
+
+
+def _only_a_pooler(settings: Settings) -> Iterator[str]:
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    if "pgbouncer=true" in url.partition("?")[2].split("&") and settings.direct_url is None:
+        yield (
+            "DATABASE_URL says pgbouncer=true, and DIRECT_URL is not set: through a pooler in transaction mode the "
+            "server does not start. Set DIRECT_URL to PostgreSQL itself, or to a pooler in session mode"
+        )
+
+
+def _direct_to_nothing(settings: Settings) -> Iterator[str]:
+    if settings.direct_url is not None and settings.database_url is None:
+        yield (
+            "DIRECT_URL is set, and DATABASE_URL is not: it counts only beside that, and the embedded PostgreSQL is "
+            "used. Set both, or neither"
+        )
+
+
+def _no_limits(settings: Settings) -> Iterator[str]:
+    if settings.production and not settings.rate_limit_enabled:
+        yield (
+            "RATE_LIMIT_ENABLED is false in production: anybody may try passwords and fill the server as fast as they "
+            "can. Take it out, and raise the single limit that is too low (LIMIT_…)"
+        )
+
+
+def _killed_while_draining(settings: Settings) -> Iterator[str]:
+    if settings.drain_seconds > UNIT_STOP_SECONDS - STOP_SECONDS:
+        yield (
+            f"DRAIN_SECONDS is {settings.drain_seconds:g}, and the shipped unit kills the server after "
+            f"{UNIT_STOP_SECONDS} s (Kubernetes and Docker sooner): give it {STOP_SECONDS} s more than DRAIN_SECONDS "
+            "(TimeoutStopSec, terminationGracePeriodSeconds, stop_grace_period), or lower DRAIN_SECONDS"
+        )
+
+
+_LOOKS = (
+    _unnamed_proxies,
+    _believed_by_all,
+    _known_secret,
+    _no_front_end,
+    _half_a_relay,
+    _only_a_pooler,
+    _direct_to_nothing,
+    _no_limits,
+    _killed_while_draining,
+)
+"""What a server starts with, or only fails at later, and is hardly meant."""
 
 
 def _misspelt(names: set[str]) -> list[str]:

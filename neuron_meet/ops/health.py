@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -37,18 +37,26 @@ class Ready(View):
 
     status: Literal["ready"]
     checks: dict[str, Literal["up", "down"]]
+    missing_indexes: list[str]
+    """Indexes of the database that are being built, or that nobody could build: queries are slow without them."""
 
 
 class Health:
     """The state of this process and of what it depends on."""
 
     def __init__(
-        self, version: str, checks: Mapping[str, Check], deadline_seconds: float = CHECK_DEADLINE_SECONDS
+        self,
+        version: str,
+        checks: Mapping[str, Check],
+        deadline_seconds: float = CHECK_DEADLINE_SECONDS,
+        *,
+        missing_indexes: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.draining = False
         """Set before a planned shutdown, so that no new work is sent here."""
         self.version = version
         self._checks = dict(checks)
+        self._missing_indexes = missing_indexes
         self._deadline_seconds = deadline_seconds
         self._started = time.monotonic()
         self._asking: asyncio.Future[dict[str, Literal["up", "down"]]] | None = None
@@ -122,12 +130,13 @@ class Health:
     async def _answer_ready(self, _call: Call[None]) -> Ready | web.Response:
         checks = await self.dependencies()
         down = [name for name, state in checks.items() if state == "down"]
+        missing = list(self._missing_indexes())
         if not down and not self.draining:
-            return Ready(status="ready", checks=checks)
+            return Ready(status="ready", checks=checks, missing_indexes=missing)
         reasons = [f"{name} is down" for name in down]
         if self.draining:
             reasons.append("the server is shutting down")
-        state = {"status": "not ready", "checks": checks}
+        state = {"status": "not ready", "checks": checks, "missingIndexes": missing}
         return web.json_response({**problem_body(503, "; ".join(reasons)), **state}, status=503)
 
 

@@ -120,6 +120,10 @@ class Name(Text):
         return visible_text(value)
 
 
+DISPLAY_NAME = Name(2, 50)
+"""An account's name, whichever way it comes in."""
+
+
 @dataclass(frozen=True)
 class Password(Text):
     """A new password. bcrypt reads 72 bytes: a longer one is refused, not cut (contract/rest.md, Bodies)."""

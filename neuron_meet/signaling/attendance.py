@@ -11,8 +11,7 @@ import structlog
 
 from neuron_meet.store.errors import EngineUnavailable, StoreError
 from neuron_meet.store.ids import participant_id, participant_prefix
-from neuron_meet.store.models import User
-from neuron_meet.store.participants import Participants
+from neuron_meet.store.participants import Participants, Person
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +56,7 @@ class Attendance:
         guest_name: str,
         is_host: bool,
         joined_at: datetime,
-    ) -> User | None:
+    ) -> Person | None:
         """Write the row of a join. Returns its account, None for a guest.
 
         Raises StoreError; the row may then exist all the same (the answer was lost), so `close` it.

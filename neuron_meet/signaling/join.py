@@ -25,7 +25,7 @@ from neuron_meet.signaling.presence.participant import PICTURE_LEFT_OUT, Partici
 from neuron_meet.signaling.presence.room import REPLAYED_MESSAGES, LiveRoom, newest_that_fit
 from neuron_meet.signaling.welcome import welcome
 from neuron_meet.store.errors import AccountDisabled, ForeignKeyViolationError
-from neuron_meet.store.models import User
+from neuron_meet.store.participants import Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ async def _take_seat(signaling: Signaling, code: str, stored: Stored, applicant:
                 user_id=applicant.user_id,
                 display_name=applicant.name or _account_name(account) or GUEST_NAME,
                 account_name=shown_name(account.name) if account else None,
-                account_display_name=shown_name(account.displayName) if account else None,
+                account_display_name=shown_name(account.display_name) if account else None,
                 avatar_url=_picture(account),
                 is_host=is_host,
                 joined_at=joined_at,
@@ -203,11 +203,11 @@ async def _leave_another_room(signaling: Signaling, caller: Caller, code: str) -
         await settled(leave)
 
 
-def _picture(account: User | None) -> str | None:
+def _picture(account: Person | None) -> str | None:
     """As `Participant.avatar_url` has it."""
-    stored = account.avatarUrl if account else None
+    stored = account.avatar_url if account else None
     return (shown_picture(stored) or PICTURE_LEFT_OUT) if stored else None
 
 
-def _account_name(account: User | None) -> str:
-    return clean_name(account.displayName or account.name) if account else ""
+def _account_name(account: Person | None) -> str:
+    return clean_name(account.display_name or account.name) if account else ""

@@ -72,10 +72,10 @@ class Operator:
         rows = await self.rows.history(participant.record_id, participant.user_id, HISTORY_ROWS)
         history = [
             {
-                "room": row.room.code if row.room else None,
-                "joinedAt": row.joinedAt.isoformat(),
-                "leftAt": row.leftAt.isoformat() if row.leftAt else None,
-                "isHost": row.isHost,
+                "room": row.code,
+                "joinedAt": row.joined_at.isoformat(),
+                "leftAt": row.left_at.isoformat() if row.left_at else None,
+                "isHost": row.is_host,
             }
             for row in rows
         ]

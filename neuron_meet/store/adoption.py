@@ -12,6 +12,7 @@ from typing import Any
 
 from neuron_meet.store.catalog import Catalog, Column, Index, Reference, Table, read_catalog, read_neighbours
 from neuron_meet.store.history import HISTORY_TABLE
+from neuron_meet.store.indexes import WANTED
 
 _MOST_NAMED = 40
 """Of what is left alone, so much is named; a database of many applications has thousands of tables."""
@@ -136,6 +137,10 @@ OWN = Catalog(
 """What all migrations make, and `prisma db push` of this server; the same test compares them."""
 
 
+OWN_INDEXES = frozenset(index.name for index in WANTED)
+"""No difference, whether they are there or not: they are built while a server serves (store/indexes.py)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """How a database differs from the former server's: not at all where `differences` is empty.
@@ -150,7 +155,7 @@ class Comparison:
 async def compare(connection: Any, schema: str, expected: Catalog = FORMER) -> Comparison:
     """Compare a database with `expected`, over an `asyncpg.Connection`. Changes nothing."""
     tables, enums = expected.tables, expected.enums
-    found = await read_catalog(connection, schema, tables, enums)
+    found = await read_catalog(connection, schema, tables, enums, without=OWN_INDEXES)
     others = await read_neighbours(connection, schema, [*tables, HISTORY_TABLE], enums)
     additions = tuple(
         text for name, table in found.tables.items() for text in _additions(name, tables[name], table)

@@ -145,9 +145,15 @@ SELECT * FROM (
 
 
 async def read_catalog(
-    connection: Any, schema: str, tables: Collection[str], enums: Collection[str]
+    connection: Any,
+    schema: str,
+    tables: Collection[str],
+    enums: Collection[str],
+    *,
+    without: Collection[str] = (),
 ) -> Catalog:
-    """Those of `tables` and `enums` that are in `schema`, over an `asyncpg.Connection`."""
+    """Those of `tables` and `enums` that are in `schema`, over an `asyncpg.Connection`; indexes named in `without` are
+    passed over."""
     names = list(tables)
     columns: dict[str, dict[str, Column]] = {}
     for row in await connection.fetch(_COLUMNS, schema, names):
@@ -159,6 +165,8 @@ async def read_catalog(
     indexes: dict[str, set[Index]] = {}
     others: dict[str, list[str]] = {}
     for row in await connection.fetch(_INDEXES, schema, names):
+        if row["name"] in without:
+            continue
         if row["primary"]:
             keys[row["of"]] = tuple(row["columns"])
         elif row["plain"]:

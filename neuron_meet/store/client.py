@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -17,12 +17,13 @@ from neuron_meet.store.engine.address import DatabaseAddress
 from neuron_meet.store.engine.calls import Calls
 from neuron_meet.store.engine.plan_engine import PlanEngine
 from neuron_meet.store.engine.pool import Pool, is_served
-from neuron_meet.store.engine.prisma import connected_client, fetch, rehearsing_client, transaction
+from neuron_meet.store.engine.prisma import Sql, connected_client, fetch, rehearsing_client, transaction
 from neuron_meet.store.engine.process import Launch
 from neuron_meet.store.engine.ready_plans import ReadyPlans
 from neuron_meet.store.engine.supervisor import EngineSupervisor
 from neuron_meet.store.errors import DatabaseUnreachable, DataError, EngineUnavailable, TableNotFoundError
 from neuron_meet.store.generated.client import PACKAGED_SCHEMA_PATH, Prisma
+from neuron_meet.store.models import Message, Participant, Room, RoomRemoval, RoomSettings, User
 from neuron_meet.store.pooler import is_pooled
 from neuron_meet.store.session import session
 
@@ -56,6 +57,9 @@ IDLE_SECONDS = 60.0
 _LOOK = """SELECT current_setting('transaction_read_only') AS read_only,
 to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS') || 'Z' AS now"""
 _MISSING_COLUMN = "P2022"
+_MODELS = {model.__name__: model for model in (User, Room, RoomSettings, Participant, Message, RoomRemoval)}
+_MAX_STATEMENTS = 500
+"""The server has some thirty; a limit that an operator types makes one more."""
 _SHARED_FROM = 4
 
 log = structlog.get_logger(__name__)
@@ -111,6 +115,8 @@ class Database:
         self._engine: PlanEngine | None = None
         self._prisma: Prisma | None = None
         self._namespace = '"public"'
+        self._tables = {name: self.table(name) for name in _MODELS}
+        self._statements: dict[tuple[str | int, ...], str] = {}
 
     async def start(self) -> None:
         """Start the engine, reach the database and find the tables in it; 10 s at most.
@@ -126,6 +132,8 @@ class Database:
         begun = asyncio.get_running_loop().time()
         address = await _as_found(address)
         self._namespace = address.quoted_schema
+        self._tables = {name: self.table(name) for name in _MODELS}
+        self._statements.clear()
         limit = min(self._pool_size, address.connection_limit or self._pool_size)
         own = own_connections(limit) if is_served(address) else 0
         launch = Launch(self._node, self._schema, address, limit - own, self._timeout)
@@ -195,12 +203,41 @@ class Database:
         """The database's clock, looked at by each ping."""
         return self._engine.clock if self._engine else DatabaseClock()
 
-    async def fetch(self, statement: str, *values: str, model: str) -> list[dict[str, Any]]:
-        """Rows of one statement of SQL for which Prisma has no word; its values and columns are texts.
+    async def read(
+        self, statement: str, *values: str | None, operation: str, model: str, **parts: str | int
+    ) -> list[str]:
+        """The column `found`, a text, of the rows of a statement of SQL that only reads; values are texts.
 
-        `model` is what it is counted for. Raises StoreError.
+        `{Room}` in it is that model's table, and `{name}` the part `name`: for what makes another statement, such as a
+        limit. It is run a second time where its connection breaks. `operation` and `model` are what it is counted and
+        logged as. Raises StoreError.
         """
-        return await fetch(self.prisma, model, statement, *values)
+        sql = self._sql(statement, parts)
+        return await fetch(self.prisma, Sql(sql, values, operation, model, repeatable=True))
+
+    async def write(
+        self,
+        statement: str,
+        *values: str | None,
+        operation: str,
+        model: str,
+        within: Prisma | None = None,
+        **parts: str | int,
+    ) -> list[str]:
+        """The same for a statement that writes: it is run once, `within` a :meth:`transaction` if given."""
+        sql = self._sql(statement, parts)
+        return await fetch(within or self.prisma, Sql(sql, values, operation, model, repeatable=False))
+
+    def _sql(self, statement: str, parts: Mapping[str, str | int]) -> str:
+        key = (statement, *parts.values())
+        sql = self._statements.get(key)
+        if sql is None:
+            # Parts may name tables too.
+            sql = _with_names(statement, parts).format_map(self._tables)
+            if len(self._statements) >= _MAX_STATEMENTS:
+                self._statements.clear()
+            self._statements[key] = sql
+        return sql
 
     def transaction(self, statement: str, *values: str) -> AbstractAsyncContextManager[Prisma]:
         """A transaction of Prisma's queries that begins with a statement of SQL, such as a lock.
@@ -247,6 +284,10 @@ class Database:
         pool = self._engine.pool if self._engine else None
         return PoolUse(pool.open, pool.busy, pool.waiting) if pool else PoolUse(0, 0, 0)
 
+    async def look_at_each_table(self) -> None:
+        """See that each table is there with its columns. Raises StoreError."""
+        await self.read(_LOOK_AT_COLUMNS, operation="look", model="")
+
     async def _check(
         self, address: DatabaseAddress, engine: PlanEngine, supervisor: EngineSupervisor, seconds: float
     ) -> None:
@@ -256,7 +297,7 @@ class Database:
                 if not (supervisor.at_rest and await engine.reaches()):
                     await self._look(self.prisma)
                     await engine.open()
-                await look_at_each_table(self.prisma)
+                await self.look_at_each_table()
         except EngineUnavailable as error:
             code = error.code or ""
             reason = _REASONS.get(code, "did not answer in time" if not code else "cannot be used")
@@ -297,10 +338,18 @@ async def _as_found(address: DatabaseAddress) -> DatabaseAddress:
     return address.through_pooler()
 
 
-async def look_at_each_table(prisma: Prisma) -> None:
-    """Read a row of each table. Raises StoreError where one, or one of its columns, is not there."""
-    tables = (
-        prisma.user, prisma.room, prisma.roomsettings, prisma.participant, prisma.message, prisma.roomremoval
-    )  # fmt: skip
-    for table in tables:
-        await table.find_first()
+def _with_names(statement: str, parts: Mapping[str, str | int]) -> str:
+    for name, part in parts.items():
+        statement = statement.replace(f"{{{name}}}", str(part))
+    return statement
+
+
+def _look_at_columns() -> Iterator[str]:
+    """For each model a statement that names its columns and reads no row: Prisma has none that does not."""
+    for name, model in _MODELS.items():
+        fields = model.model_fields.items()
+        named = ", ".join(f'"{field}"' for field, info in fields if "models." not in str(info.annotation))
+        yield f"SELECT NULL::text AS found FROM (SELECT {named} FROM {{{name}}} LIMIT 0) AS columns"
+
+
+_LOOK_AT_COLUMNS = " UNION ALL ".join(_look_at_columns())

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 
+import msgspec
+
 from neuron_meet.store.client import Database
-from neuron_meet.store.engine.prisma import find_unique_row
-from neuron_meet.store.engine.query import COLUMNS
 from neuron_meet.store.messages import AHEAD
 from neuron_meet.store.models import Room
+from neuron_meet.store.sql import ROOM, moment, moment_text, person, room_of
+
+_ENTER = f"""
+SELECT row_to_json(found)::text AS found FROM (
+  SELECT (SELECT row_to_json(room) FROM (SELECT {ROOM}) AS room) AS room, ARRAY(
+    SELECT row_to_json(said) FROM (
+      SELECT m.id, m."userId", m."senderName", m.content, m.type, {moment('m."createdAt"')} AS "createdAt",
+        {person('m."userId"', "id", "name", "displayName")} AS user
+      FROM {{Message}} m
+      WHERE m."roomId" = r.id AND m."createdAt" <= coalesce($2::text::timestamp, 'infinity')
+      ORDER BY m."createdAt" DESC, m.id DESC LIMIT {{newest}}) AS said) AS messages
+  FROM {{Room}} r WHERE r.code = $1) AS found
+"""
 
 
 class AuthorRow(TypedDict):
@@ -46,6 +58,14 @@ class Entered:
         return bool(self.messages) and self.messages[0]["createdAt"] > moment
 
 
+class _Found(TypedDict):
+    room: dict[str, Any]
+    messages: list[MessageRow]
+
+
+_decode = msgspec.json.Decoder(_Found).decode
+
+
 class Entrance:
     """What a join must know about a room."""
 
@@ -55,7 +75,7 @@ class Entrance:
     async def room(self, code: str, *, newest_messages: int) -> Entered | None:
         """The room with `code`, its settings and its newest messages (newest first) with their authors.
 
-        One round trip. None where there is no such room. The messages stay rows:
+        One statement, one round trip. None where there is no such room. The messages stay rows:
         models of fifty messages and their authors would cost a third of the join (docs/performance.md).
 
         Messages too far ahead of the database's clock (`AHEAD_SECONDS`) would hide all new ones and are left out. Only
@@ -70,33 +90,17 @@ class Entrance:
                 found = await self._read(code, newest_messages, until)
         return found
 
-    def queries(self, code: str, newest_messages: int, until: datetime) -> list[Awaitable[object]]:
-        """What :meth:`room` asks, always and where messages are too far ahead: to be compiled."""
-        return [self._read(code, newest_messages, None), self._read(code, newest_messages, until)]
-
     async def _read(self, code: str, newest_messages: int, until: datetime | None) -> Entered | None:
         """The room, with messages that are not younger than `until`, if given."""
-        found = await find_unique_row(
-            self._database.prisma,
-            Room,
-            {
-                "where": {"code": code},
-                "include": {
-                    "settings": True,
-                    "messages": {
-                        **({"where": {"createdAt": {"lte": until}}} if until is not None else {}),
-                        "take": newest_messages,
-                        "order_by": [{"createdAt": "desc"}, {"id": "desc"}],
-                        # Not the others: fifty pictures of 95 kB, which nobody is sent, would be 5 MB for each join.
-                        "include": {"user": {COLUMNS: sorted(AuthorRow.__annotations__)}},
-                    },
-                },
-            },
+        rows = await self._database.read(
+            _ENTER,
+            code,
+            moment_text(until) if until is not None else None,
+            operation="enter",
+            model="Room",
+            newest=newest_messages,
         )
-        if found is None:
+        if not rows:
             return None
-        rows: list[Any] = found.pop("messages")
-        if rows and isinstance(rows[0]["createdAt"], str):  # the host's answers are JSON
-            for row in rows:
-                row["createdAt"] = datetime.fromisoformat(row["createdAt"])
-        return Entered(Room.model_validate(found), rows)
+        found = _decode(rows[0])
+        return Entered(room_of(found["room"]), found["messages"])

@@ -86,7 +86,7 @@ async def read_contents(connection: Any, schema: str) -> Contents:
         return Contents(frozenset(tables), None)
     quoted = '"' + schema.replace('"', '""') + '"'
     records = await connection.fetch(
-        "SELECT migration_name, checksum, finished_at IS NOT NULL AS finished "  # noqa: S608 - quoted
+        "SELECT migration_name, checksum, finished_at IS NOT NULL AS finished "
         f'FROM {quoted}."{HISTORY_TABLE}" WHERE rolled_back_at IS NULL ORDER BY started_at'
     )
     return Contents(

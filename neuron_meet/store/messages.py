@@ -29,18 +29,18 @@ given AS MATERIALIZED (
 ahead AS MATERIALIZED (
   SELECT m."roomId", max(m."createdAt") AS newest
   FROM (
-    SELECT "roomId", "createdAt" FROM {table}
+    SELECT "roomId", "createdAt" FROM {Message}
     WHERE "createdAt" >= date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')
       AND "createdAt" <= statement_timestamp() AT TIME ZONE 'UTC' + interval '{ahead} s' OFFSET 0) AS m
   WHERE m."roomId" IN (SELECT given."roomId" FROM given) GROUP BY m."roomId"),
 written AS (
-  INSERT INTO {table} (id, "roomId", "userId", "senderName", content, "createdAt")
+  INSERT INTO {Message} (id, "roomId", "userId", "senderName", content, "createdAt")
   SELECT given.id, given."roomId", given."userId", given."senderName", given.content,
     greatest(clock.now, ahead.newest + interval '1 ms') + given.later * interval '1 ms'
   FROM clock CROSS JOIN given LEFT JOIN ahead ON ahead."roomId" = given."roomId"
   ORDER BY given.place
   ON CONFLICT (id) DO NOTHING RETURNING id, "createdAt")
-SELECT id, to_char("createdAt", 'YYYY-MM-DD"T"HH24:MI:SS.MS') || 'Z' AS moment FROM written
+SELECT json_build_array(id, to_char("createdAt", 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))::text AS found FROM written
 """
 
 
@@ -59,6 +59,7 @@ class _Given(NewMessage, frozen=True, rename="camel", kw_only=True):
 
 
 _encode = msgspec.json.Encoder().encode
+_written = msgspec.json.Decoder(tuple[str, datetime]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,6 @@ class Messages:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._append = ""
 
     async def append(self, messages: Sequence[NewMessage]) -> list[datetime | None]:
         """Store messages in one statement: all of them or none. Returns when each was created, in UTC.
@@ -84,11 +84,8 @@ class Messages:
         is there, those left out that are more than `AHEAD_SECONDS` ahead of that clock. None for one whose id is
         stored already: that row stays as it is, also where it is another one of these messages.
 
-        Raises ForeignKeyViolationError where a room or an account does not exist (any more); RawQueryError where the
-        query engine's host ran it.
+        Raises ForeignKeyViolationError where a room or an account does not exist (any more).
         """
-        if not self._append:
-            self._append = _APPEND.format(table=self._database.table("Message"), ahead=AHEAD_SECONDS)
         given = [
             _Given(
                 place=place,
@@ -100,8 +97,10 @@ class Messages:
             )
             for place, message in enumerate(messages)
         ]
-        rows = await self._database.fetch(self._append, _encode(given).decode(), model="Message")
-        moments = {row["id"]: datetime.fromisoformat(row["moment"]) for row in rows}
+        rows = await self._database.write(
+            _APPEND, _encode(given).decode(), operation="append", model="Message", ahead=AHEAD_SECONDS
+        )
+        moments: dict[str, datetime] = dict(_written(row) for row in rows)
         return [moments.pop(message.id, None) for message in messages]
 
     async def find(self, message_id: str) -> Message | None:

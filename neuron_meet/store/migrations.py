@@ -21,8 +21,9 @@ from neuron_meet.store.history import (
     migrations_in,
     read_contents,
 )
+from neuron_meet.store.indexes import missing
 from neuron_meet.store.pooler import require_session
-from neuron_meet.store.scripts import ScriptFailed, apply, open_history, record_applied
+from neuron_meet.store.scripts import ScriptFailed, apply, open_history, record_applied, run_again
 from neuron_meet.store.session import address_of, session
 
 LOCK_KEY = 72_707_369
@@ -33,6 +34,9 @@ LOCK_SECONDS = 120
 
 LOCK_NOT_AVAILABLE = "55P03"
 """SQLSTATE when `lock_timeout` has passed (PostgreSQL's manual, appendix A)."""
+
+OWN_TABLES = {"RoomRemoval": "20261128025500_room_removal"}
+"""Tables that the former server does not know, and the migrations that make them and nothing else."""
 
 Say = Callable[[str], None]
 
@@ -54,7 +58,7 @@ async def deploy(url: str, say: Say) -> bool:
     async with session(address) as connection:
         await require_session(address, connection)
         contents = await read_contents(connection, address.schema)
-        if judge(migrations, contents) is Verdict.CURRENT:
+        if judge(migrations, contents) is Verdict.CURRENT and not lost(contents):
             _warn_of_edits(migrations, contents, say)
             return False
         # Held by a transaction rather than the session: it ends however the transaction does.
@@ -84,7 +88,8 @@ async def _lock(connection: Any, address: DatabaseAddress) -> None:
 
 
 async def status(url: str, say: Say) -> bool:
-    """Say which migrations the database at `url` has; whether it is up to date. Changes nothing.
+    """Say which migrations the database at `url` has, and which indexes it lacks; whether it is up to date. Changes
+    nothing.
 
     Raises DatabaseUnreachable.
     """
@@ -93,6 +98,7 @@ async def status(url: str, say: Say) -> bool:
     # One transaction: a pooler may give each its own server.
     async with session(address) as connection, connection.transaction(readonly=True):
         contents = await read_contents(connection, address.schema)
+        lacking = [state.index.name for state in await missing(connection, address.schema)]
     verdict = judge(migrations, contents)
     states = {record.name: "applied" if record.finished else "FAILED" for record in contents.history or ()}
     say(f"Database {address}:")
@@ -110,6 +116,11 @@ async def status(url: str, say: Say) -> bool:
             Verdict.FAILED: "A migration failed half-way: `neuron-meet db deploy` says what to do.",
         }[verdict]
     )
+    if lacking and verdict is Verdict.CURRENT:
+        say(
+            f"Indexes are missing: {', '.join(lacking)}. `neuron-meet db deploy` builds them, and so does a server "
+            "while it serves."
+        )
     return verdict is Verdict.CURRENT
 
 
@@ -124,7 +135,7 @@ async def _bring_up_to_date(
             f'then say so: prisma migrate resolve --applied "{names}" if they are, --rolled-back "{names}" if not.'
         )
     if verdict is Verdict.CURRENT:
-        return False
+        return await _put_back(address, migrations, lost(contents), say)
     # A connection of its own: the other one's transaction holds the lock.
     async with session(address) as connection:
         applied = {record.name for record in contents.history or ()}
@@ -137,6 +148,30 @@ async def _bring_up_to_date(
         for migration in missing:
             await _apply(connection, address, migration)
     return True
+
+
+def lost(contents: Contents) -> tuple[str, ...]:
+    """Tables of this server's own that are gone though their migration is applied. Pure.
+
+    The former server's `prisma db push` drops what its schema does not have, without a word where there is no row.
+    """
+    return tuple(table for table in OWN_TABLES if table not in contents.tables)
+
+
+async def _put_back(
+    address: DatabaseAddress, migrations: tuple[Migration, ...], tables: tuple[str, ...], say: Say
+) -> bool:
+    """Make tables again by the scripts of their migrations, which stay on record as they are."""
+    again = {OWN_TABLES[table] for table in tables}
+    async with session(address) as connection:
+        for migration in migrations:
+            if migration.name in again:
+                say(
+                    f"The database {address} has lost {', '.join(tables)} (the former server's `prisma db push` "
+                    f"drops what it does not know): making it again, without rows, by {migration.name}."
+                )
+                await run_again(connection, address, migration, assets.migrations_dir())
+    return bool(again)
 
 
 async def _apply(connection: Any, address: DatabaseAddress, migration: Migration) -> None:

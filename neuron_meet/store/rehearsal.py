@@ -11,7 +11,6 @@ import structlog
 from neuron_meet.store.attendance import PAGE_SIZES, Attendance
 from neuron_meet.store.client import Database
 from neuron_meet.store.engine.prisma import Rehearsed
-from neuron_meet.store.entrance import Entrance
 from neuron_meet.store.errors import StoreError
 from neuron_meet.store.messages import Messages
 from neuron_meet.store.models import Message, MessageType
@@ -50,21 +49,7 @@ async def _ask(queries: Iterator[Awaitable[object]]) -> None:
 
 
 def _frequent(database: Database, newest_messages: int) -> Iterator[Awaitable[object]]:
-    now = datetime.now(UTC)
-    participants = Participants(database)
-    yield from Entrance(database).queries("a-code", newest_messages, now)
     yield Messages(database).find("a message")
-    yield Users(database).find("an account")
-    yield participants.close(["a row"], now)
-    for user_id in ("an account", None):
-        yield participants.open(
-            record_id="a row",
-            room_id="a room",
-            user_id=user_id,
-            guest_name="Zoë",
-            is_host=False,
-            joined_at=now,
-        )
 
 
 def _others(database: Database) -> Iterator[Awaitable[object]]:

@@ -11,7 +11,8 @@ from neuron_meet.store.session import address_of, session
 
 _ACTIVE = """
 SELECT r.code, r."hostId" AS host, b."userId" AS account, b."until"
-FROM "RoomRemoval" b JOIN "Room" r ON r.id = b."roomId"
+FROM "RoomRemoval" b CROSS JOIN LATERAL (
+  SELECT code, "hostId", "isActive" FROM "Room" WHERE id = b."roomId" OFFSET 0) AS r
 WHERE b."until" > $1 AND r."isActive" ORDER BY b."until" DESC LIMIT $2
 """
 

@@ -73,6 +73,15 @@ async def apply(connection: Any, address: DatabaseAddress, migration: Migration,
         raise ScriptFailed(str(error)) from None
 
 
+async def run_again(connection: Any, address: DatabaseAddress, migration: Migration, folder: Path) -> None:
+    """Run the script of a migration that is on record already, in one transaction."""
+    async with connection.transaction():
+        await connection.execute(
+            f"SET LOCAL search_path = {address.quoted_schema}; SET LOCAL statement_timeout = 0"
+        )
+        await connection.execute((folder / migration.name / "migration.sql").read_text())
+
+
 async def _apply_alone(connection: Any, address: DatabaseAddress, migration: Migration, script: str) -> None:
     """For a statement that cannot be part of a transaction (CREATE INDEX CONCURRENTLY), as Prisma does with all.
 
@@ -88,13 +97,13 @@ async def _apply_alone(connection: Any, address: DatabaseAddress, migration: Mig
         if not connection.is_closed():
             await connection.execute("RESET search_path; RESET statement_timeout")
             await connection.execute(
-                f"UPDATE {_history(address)} SET logs = $2 WHERE id = $1",  # noqa: S608
+                f"UPDATE {_history(address)} SET logs = $2 WHERE id = $1",
                 record,
                 str(error),
             )
         raise ScriptFailed(str(error)) from None
     await connection.execute(
-        f"UPDATE {_history(address)} SET finished_at = now(), applied_steps_count = 1 WHERE id = $1",  # noqa: S608
+        f"UPDATE {_history(address)} SET finished_at = now(), applied_steps_count = 1 WHERE id = $1",
         record,
     )
 
@@ -115,7 +124,7 @@ async def _record(
 ) -> str:
     record = str(uuid.uuid4())
     await connection.execute(
-        f"INSERT INTO {_history(address)} (id, checksum, migration_name, logs, finished_at, applied_steps_count) "  # noqa: S608
+        f"INSERT INTO {_history(address)} (id, checksum, migration_name, logs, finished_at, applied_steps_count) "
         "VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END, $6)",
         record,
         migration.checksum,

@@ -1,27 +1,54 @@
-"""Accounts: queries on the User model. The password hash leaves this file only as :class:`Credentials`."""
+"""Accounts: queries on the User model. The password hash leaves this file only as :class:`Credentials`.
+
+Only signing in reads it. All others read the columns in `_ACCOUNT`, and whether the account is disabled.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
 
 from neuron_meet.store.client import Database
 from neuron_meet.store.ids import new_id
-from neuron_meet.store.models import User
+from neuron_meet.store.sql import DISABLED, NOW, is_disabled, moment
 from neuron_meet.store.text import is_storable
 
-if TYPE_CHECKING:
-    from neuron_meet.store.generated.types import UserUpdateInput
+_ACCOUNT = f"""a.id, a.email, a.name, a."displayName", a."avatarUrl", {moment('a."createdAt"')} AS "createdAt",
+  {is_disabled("a")} AS disabled"""
+_FIND = f"SELECT row_to_json(found)::text AS found FROM (SELECT {_ACCOUNT} FROM {{User}} a WHERE a.id = $1) AS found"
+_CREATE = f"""
+WITH made AS (
+  INSERT INTO {{User}} AS a (id, email, name, "displayName", password, "createdAt", "updatedAt")
+  VALUES ($1, $2, $3, $3, $4, {NOW}, {NOW}) RETURNING {_ACCOUNT})
+SELECT row_to_json(made)::text AS found FROM made
+"""
+_UPDATE = f"""
+WITH changed AS (
+  UPDATE {{User}} AS a SET "displayName" = coalesce($2, a."displayName"),
+    "avatarUrl" = CASE WHEN $3::text::boolean THEN $4 ELSE a."avatarUrl" END, "updatedAt" = {NOW}
+  WHERE a.id = $1 RETURNING {_ACCOUNT})
+SELECT row_to_json(changed)::text AS found FROM changed
+"""
+_SIGN_IN = (
+    f"SELECT row_to_json(found)::text AS found FROM (SELECT {_ACCOUNT}, a.password FROM {{User}} a WHERE "
+)
+_BY_EITHER_SPELLING = _SIGN_IN + "a.email IN ($1, $2)) AS found"
+_IN_ANY_CASE = _SIGN_IN + 'lower(a.email) = lower($1) ORDER BY a."createdAt", a.id LIMIT 10) AS found'
+_SET_PASSWORD = f"""
+UPDATE {{User}} AS a SET password = $2, "updatedAt" = {NOW} WHERE a.id = $1 RETURNING to_json(a.id)::text AS found
+"""
+_SET_DISABLED = f"""
+UPDATE {{User}} AS a SET
+  "updatedAt" = CASE WHEN {is_disabled("a")} = $2::text::boolean THEN a."updatedAt" ELSE {NOW} END,
+  password = CASE WHEN {is_disabled("a")} = $2::text::boolean THEN a.password
+    WHEN $2::text::boolean THEN '{DISABLED}' || a.password ELSE substr(a.password, 2) END
+WHERE a.id = $1 RETURNING to_json(a.id)::text AS found
+"""
 
 
-DISABLED = "!"
-"""What a disabled account's hash begins with, as in /etc/shadow: no password fits it, here or in the former server,
-and without it the hash is what it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True, rename="camel"):
     """A registered user, without the password's hash. `created_at` is in UTC; `disabled`: nobody may be it now."""
 
     id: str
@@ -33,8 +60,7 @@ class Account:
     disabled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """An account and the bcrypt hash of its password; for `auth` alone. The hash is not in its repr."""
 
     account: Account
@@ -42,6 +68,14 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials(account={self.account.id!r})"
+
+
+class _WithHash(Account, frozen=True, rename="camel", kw_only=True):
+    password: str
+
+
+_account = msgspec.json.Decoder(Account).decode
+_with_hash = msgspec.json.Decoder(_WithHash).decode
 
 
 class Users:
@@ -56,23 +90,17 @@ class Users:
         `name`, which the contract's body does not have, is the display name. Raises UniqueViolationError when
         the address is taken.
         """
-        user = await self._database.prisma.user.create(
-            data={
-                "id": new_id(),  # with an id of Prisma's the host would have to run this
-                "email": email,
-                "name": display_name,
-                "displayName": display_name,
-                "password": password_hash,
-            }
+        [row] = await self._database.write(
+            _CREATE, new_id(), email, display_name, password_hash, operation="create", model="User"
         )
-        return _account(user)
+        return _account(row)
 
     async def find(self, user_id: str) -> Account | None:
         """The account with that id."""
         if not is_storable(user_id):
             return None
-        user = await self._database.prisma.user.find_unique(where={"id": user_id})
-        return None if user is None else _account(user)
+        rows = await self._database.read(_FIND, user_id, operation="find", model="User")
+        return _account(rows[0]) if rows else None
 
     async def credentials(self, email: str) -> Credentials | None:
         """The credentials of the address as typed or in lower case; both by the unique index, in one query.
@@ -81,31 +109,32 @@ class Users:
         """
         if not is_storable(email):
             return None
-        spellings = list({email, email.lower()})
-        users = await self._database.prisma.user.find_many(where={"email": {"in": spellings}}, take=2)
-        return _best(users, email)
+        rows = await self._database.read(
+            _BY_EITHER_SPELLING, email, email.lower(), operation="credentials", model="User"
+        )
+        return _best([_with_hash(row) for row in rows], email)
 
     async def credentials_in_any_case(self, email: str) -> Credentials | None:
         """The credentials of an address that the former server stored in yet another casing.
 
-        No index helps, so this reads the whole table; ask :meth:`credentials` first.
+        By the index on `lower(email)`, which a large database may not have yet; ask :meth:`credentials` first.
         """
         if not is_storable(email):
             return None
-        users = await self._database.prisma.user.find_many(
-            where={"email": {"in": [email], "mode": "insensitive"}},
-            order={"createdAt": "asc"},
-            take=10,
+        rows = await self._database.read(
+            _IN_ANY_CASE, email, operation="credentials_in_any_case", model="User"
         )
         # The database's idea of casing may go further than ours, for example beyond ASCII.
-        return _best([user for user in users if user.email.lower() == email.lower()], email)
+        found = [_with_hash(row) for row in rows]
+        return _best([user for user in found if user.email.lower() == email.lower()], email)
 
     async def set_password(self, user_id: str, password_hash: str) -> bool:
         """Replace the password's hash. False where there is no account with that id."""
-        user = await self._database.prisma.user.update(
-            where={"id": user_id}, data={"password": password_hash}
+        return bool(
+            await self._database.write(
+                _SET_PASSWORD, user_id, password_hash, operation="set_password", model="User"
+            )
         )
-        return user is not None
 
     async def set_disabled(self, user_id: str, *, disabled: bool) -> bool:
         """Disable an account, or have it as it was before. False where there is none with that id.
@@ -114,13 +143,11 @@ class Users:
         """
         if not is_storable(user_id):
             return False
-        user = await self._database.prisma.user.find_unique(where={"id": user_id})
-        if user is None:
-            return False
-        if is_disabled(user) == disabled:
-            return True
-        changed = DISABLED + user.password if disabled else user.password.removeprefix(DISABLED)
-        return await self.set_password(user_id, changed)
+        return bool(
+            await self._database.write(
+                _SET_DISABLED, user_id, str(disabled), operation="set_disabled", model="User"
+            )
+        )
 
     async def update(
         self, user_id: str, *, display_name: str | None = None, avatar_url: str | None, set_avatar: bool
@@ -129,46 +156,20 @@ class Users:
 
         Returns the account as it is then, None when there is none with that id.
         """
-        changes: UserUpdateInput = {}
-        if display_name is not None:
-            changes["displayName"] = display_name
-        if set_avatar:
-            changes["avatarUrl"] = avatar_url
-        if not changes:
+        if display_name is None and not set_avatar:
             return await self.find(user_id)
-        user = await self._database.prisma.user.update(where={"id": user_id}, data=changes)
-        return None if user is None else _account(user)
+        rows = await self._database.write(
+            _UPDATE, user_id, display_name, str(set_avatar), avatar_url, operation="update", model="User"
+        )
+        return _account(rows[0]) if rows else None
 
 
-def _best(users: list[User], email: str) -> Credentials | None:
+def _best(users: list[_WithHash], email: str) -> Credentials | None:
     """Of several spellings of one address: the one as typed, else the first."""
     if not users:
         return None
     user = next((user for user in users if user.email == email), users[0])
-    return Credentials(_account(user), user.password)
-
-
-def _account(user: User) -> Account:
-    return Account(
-        id=user.id,
-        email=user.email,
-        name=user.name,
-        display_name=user.displayName,
-        avatar_url=user.avatarUrl,
-        created_at=user.createdAt,
-        disabled=is_disabled(user),
+    account = Account(
+        user.id, user.email, user.name, user.display_name, user.avatar_url, user.created_at, user.disabled
     )
-
-
-def is_disabled(user: User) -> bool:
-    """Whether nobody may be that account now."""
-    return user.password.startswith(DISABLED)
-
-
-def without_hash(user: User) -> User:
-    """The same row with its password hash blanked, for rows that came along with another one.
-
-    Prisma Client Python cannot select columns of an included row.
-    """
-    user.password = ""
-    return user
+    return Credentials(account, user.password)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from neuron_meet.errors import USER_NOT_FOUND
 from neuron_meet.rest.routing import Access, Call, Route
-from neuron_meet.rest.rules import HttpUrl, Name
+from neuron_meet.rest.rules import DISPLAY_NAME, HttpUrl
 from neuron_meet.rest.validation import Input
 from neuron_meet.rest.views import Timestamp, View
 from neuron_meet.users.service import Profiles
@@ -15,7 +15,7 @@ from neuron_meet.users.service import Profiles
 class ProfileChange(Input):
     """What an account may change about itself. Null or absent leaves a display name; null clears an avatar."""
 
-    display_name: Annotated[str | None, Name(2, 50)] = None
+    display_name: Annotated[str | None, DISPLAY_NAME] = None
     avatar_url: Annotated[str | None, HttpUrl(2048)] = None
 
 

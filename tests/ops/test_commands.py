@@ -60,12 +60,12 @@ async def test_accounts(shell: Shell) -> None:
     assert made is not None, said
     login = {"email": email, "password": "correct horse"}
     assert (await meet.rest("POST", "/api/auth/login", body=login))[1]["user"]["id"] == made[1]
-    assert await shell.run("users", "create", email.lower(), "--name", "A", typed="correct horse") == (
+    assert await shell.run("users", "create", email.lower(), "--name", "Ad", typed="correct horse") == (
         1,
         "neuron-meet: There is an account with ada.lovelace@example.com already.",
     )
-    assert (await shell.run("users", "create", "no address", "--name", "A"))[0] == 2
-    for name in ("\u3164\u2800", "x" * 51, "x" * 100_000):
+    assert (await shell.run("users", "create", "no address", "--name", "Ada"))[0] == 2
+    for name in ("\u3164\u2800", "A", "\u202eA", "x" * 51, "x" * 100_000):
         assert (await shell.run("users", "create", "b@example.com", "--name", name, typed="correct horse"))[
             0
         ] == 2

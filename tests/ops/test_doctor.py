@@ -25,6 +25,7 @@ FINE = {
     "clock",
     "connections",
     "migrations",
+    "indexes",
     "messages",
     "query engine",
     "port",
@@ -69,6 +70,18 @@ async def test_a_database_that_is_not_there(database_url: str) -> None:
     assert findings["migrations"].text == "without PostgreSQL this cannot be told"
     wrong_name = await found(database_url=database_url.replace("/t_", "/no_"))
     assert re.search("does not exist: create it", failed(wrong_name)["PostgreSQL"])
+
+
+async def test_a_database_that_lacks_an_index(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute('DROP INDEX "Room_endedAt_idx"')
+    await connection.close()
+
+    problems = failed(await found(database_url=database_url))
+
+    assert problems.keys() == {"indexes"}
+    assert "Room_endedAt_idx" in problems["indexes"]
+    assert "`neuron-meet db deploy`" in problems["indexes"]
 
 
 async def test_a_database_that_lacks_the_tables(empty_database_url: str) -> None:

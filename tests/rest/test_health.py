@@ -43,7 +43,10 @@ async def test_health(server: Server) -> None:
 
 async def test_ready(server: Server) -> None:
     answer = await server.get("/api/ready")
-    assert (answer.status, answer.body) == (200, {"status": "ready", "checks": {"database": "up"}})
+    assert (answer.status, answer.body) == (
+        200,
+        {"status": "ready", "checks": {"database": "up"}, "missingIndexes": []},
+    )
 
 
 async def test_draining(own: Server) -> None:
@@ -57,6 +60,7 @@ async def test_draining(own: Server) -> None:
     assert answer.body == error(503, "the server is shutting down") | {
         "status": "not ready",
         "checks": {"database": "up"},
+        "missingIndexes": [],
     }
 
 
@@ -69,6 +73,7 @@ async def test_while_the_database_is_away(own: Server, capsys: pytest.CaptureFix
     assert answer.body == error(503, "database is down") | {
         "status": "not ready",
         "checks": {"database": "down"},
+        "missingIndexes": [],
     }
     email = "secret-address@example.com"
     for answer in (

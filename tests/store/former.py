@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import asyncpg
 
+from neuron_meet.store.adoption import OWN_INDEXES
 from neuron_meet.store.assets import migrations_dir
 from neuron_meet.store.history import migrations_in
 from neuron_meet.store.prisma_cli import PrismaCli
@@ -55,7 +57,7 @@ async def value(url: str, sql: str) -> object:
 
 
 def dump(url: str) -> str:
-    """Everything in a database, as pg_dump writes it, but for Prisma's history and tables of this server's own."""
+    """Everything in a database, as pg_dump writes it, but for Prisma's history and what is this server's own."""
     program = pgserver().get_server.__globals__["POSTGRES_VERSIONS"][18] / "pg_dump"
     text = subprocess.run(
         [
@@ -70,6 +72,10 @@ def dump(url: str) -> str:
         check=True,
     ).stdout
     # PostgreSQL 18 writes a random token into these two lines.
-    return "\n".join(
+    text = "\n".join(
         line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))
+    )
+    # This server's own indexes on the former tables: nothing that a row could tell.
+    return re.sub(
+        rf"--\n-- Name: ({'|'.join(OWN_INDEXES)}); Type: INDEX.*\n--\n\nCREATE INDEX .*;\n+", "", text
     )

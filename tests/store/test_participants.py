@@ -24,7 +24,7 @@ async def test_a_guests_row_and_an_accounts(database: Database) -> None:
     )
     assert guest is None
     assert account is not None
-    assert (account.id, account.name, account.displayName, account.avatarUrl) == (
+    assert (account.id, account.name, account.display_name, account.avatar_url) == (
         ada.id,
         "Ada",
         "Ada L.",

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from neuron_meet.cli import main
 from neuron_meet.jwt_secret import with_secret
-from neuron_meet.ops.configuration import example
+from neuron_meet.ops.configuration import UNIT_STOP_SECONDS, example, read_configuration
 from neuron_meet.settings import Settings
 
 SECRET = "do-not-show-this-secret-in-any-output"
@@ -22,6 +22,13 @@ RATE = "must be a rate such as: 20 per 5 seconds, 10/minute, 600 per hour"
 POSTGRES = "postgresql://user:password@host:5432/name"
 
 BROKEN: list[tuple[dict[str, str], list[str]]] = [
+    (
+        {"ADMIN_PORT": "3001"},
+        [
+            "ADMIN_PORT is 3001, and so is PORT: the admin address needs a port of its own. "
+            "Set another, for example ADMIN_PORT=9464"
+        ],
+    ),
     ({"PORT": "http"}, [f"PORT is 'http', which cannot be used: {NUMBER}. For example: PORT=3001"]),
     (
         {"PORT": "99999"},
@@ -286,6 +293,62 @@ def test_in_production_a_proxy_should_be_named() -> None:
     assert "TRUSTED_PROXIES is not set: behind a proxy all clients share one address" in said.stderr
     assert run("check-config", **production, TRUSTED_PROXIES="10.0.0.0/8").stderr == ""
     assert run("check-config").stderr == ""
+
+
+WARNED: list[tuple[dict[str, str], str]] = [
+    ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES has 0.0.0.0/0, which is everybody"),
+    ({"TRUSTED_PROXIES": "::/0"}, "TRUSTED_PROXIES has ::/0, which is everybody"),
+    ({"CLIENT_DIST": "dist"}, "CLIENT_DIST is 'dist', which is no folder"),
+    ({"CLIENT_DIST": "."}, "CLIENT_DIST is '.', which has no index.html"),
+    ({"TURN_SECRET": "a secret"}, "TURN_SECRET is set, and TURN_SERVER_URL is not"),
+    ({"TURN_SERVER_USERNAME": "me"}, "TURN_SERVER_USERNAME is set, and TURN_SERVER_URL is not"),
+    (
+        {"DATABASE_URL": f"{POSTGRES}?pgbouncer=true"},
+        "DATABASE_URL says pgbouncer=true, and DIRECT_URL is not set",
+    ),
+    ({"DIRECT_URL": POSTGRES}, "DIRECT_URL is set, and DATABASE_URL is not"),
+    (
+        {"NODE_ENV": "production", "RATE_LIMIT_ENABLED": "false", "TRUSTED_PROXIES": "127.0.0.1"},
+        "RATE_LIMIT_ENABLED is false in production",
+    ),
+    ({"DRAIN_SECONDS": "46"}, "DRAIN_SECONDS is 46, and the shipped unit kills the server after 60 s"),
+]
+"""What a server starts with, or fails at later, and is hardly meant: the setting, what was found."""
+
+
+@pytest.mark.parametrize(("environment", "sentence"), WARNED)
+def test_what_is_hardly_meant(
+    environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ({"JWT_SECRET": "x" * 40} | environment).items():
+        monkeypatch.setenv(name, value)
+    [warning] = read_configuration().warnings
+    assert warning.startswith(sentence)
+    assert any(advice in warning for advice in ("Set ", "Name ", "take ", "Take ", "lower "))
+
+
+def test_what_is_meant_is_not_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "index.html").touch()
+    for name, value in {
+        "NODE_ENV": "production",
+        "JWT_SECRET": "x" * 40,
+        "TRUSTED_PROXIES": "10.0.0.0/8",
+        "CLIENT_DIST": str(tmp_path),
+        "TURN_SECRET": "a secret",
+        "TURN_SERVER_URL": "turn:turn.example.org",
+        "DATABASE_URL": f"{POSTGRES}?pgbouncer=true",
+        "DIRECT_URL": POSTGRES,
+        "DRAIN_SECONDS": "45",
+        "ADMIN_PORT": "3002",
+    }.items():
+        monkeypatch.setenv(name, value)
+    read = read_configuration()
+    assert (read.problems, read.warnings) == ([], [])
+
+
+def test_the_unit_waits_as_long_as_is_said() -> None:
+    unit = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "neuron-meet.service"
+    assert f"TimeoutStopSec={UNIT_STOP_SECONDS}" in unit.read_text().splitlines()
 
 
 def test_every_example_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

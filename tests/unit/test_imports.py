@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": LEAVES | {"app", "store", "ops"},
     "workers": LEAVES | {"app", "serving", "store", "ops"},
     "doctor": LEAVES | {"cluster", "ice", "ops", "store"},
-    "commands": LEAVES | {"auth", "doctor", "ops", "rooms", "store"},
+    "commands": LEAVES | {"auth", "doctor", "ops", "rest", "rooms", "store"},
     "cli": LEAVES | {"app", "commands", "serving", "workers", "store", "ops"},
     "mounting": LEAVES | {"app", "ops", "store"},
     "operating": LEAVES | {"ops", "realtime", "signaling", "store"},

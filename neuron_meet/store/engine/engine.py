@@ -61,10 +61,15 @@ class HostEngine(AsyncAbstractEngine):
     def stop(self, *, timeout: timedelta | None = None) -> None:
         """The supervisor is stopped by Database; the library calls this when a client is garbage-collected."""
 
-    async def query(self, content: str, *, tx_id: TransactionId | None) -> Any:
-        """Run a query or a batch: a document of :mod:`neuron_meet.store.engine.query`."""
+    async def query(
+        self, content: str, *, tx_id: TransactionId | None, repeatable: bool | None = None
+    ) -> Any:
+        """Run a query or a batch: a document of :mod:`neuron_meet.store.engine.query`.
+
+        `repeatable`: whether it may be sent a second time; None looks whether it is one of Prisma's reads.
+        """
         # After a broken connection a write may or may not have been done: only reads are sent a second time.
-        repeatable = tx_id is None and is_read(content)
+        repeatable = tx_id is None and (is_read(content) if repeatable is None else repeatable)
         headers = {"x-transaction-id": tx_id} if tx_id else None
         return await self._request("/", content, headers=headers, repeatable=repeatable)
 

@@ -89,6 +89,32 @@ def describe(error: Exception) -> Failure:
     return failure(None, f"The query engine could not run the query ({name}).")
 
 
+def refused_in_host(state: str) -> Failure | None:
+    """The error object for what PostgreSQL has refused by code `state`, where the host ran it and told no more.
+
+    None for a code without one of Prisma's own.
+    """
+    match state:
+        case "23505":
+            return failure("P2002", f"Unique constraint failed on the {_UNKNOWN}", {"target": []})
+        case "23503" | "23001":
+            return failure(
+                "P2003",
+                f"Foreign key constraint violated on the constraint: `{_UNKNOWN}`",
+                {"field_name": _UNKNOWN},
+            )
+        case "42P01":
+            text = f"The table `{_UNKNOWN}` does not exist in the current database."
+            return failure("P2021", text, {"table": _UNKNOWN})
+        case "42703":
+            text = f"The column `{_UNKNOWN}` does not exist in the current database."
+            return failure("P2022", text, {"column": _UNKNOWN})
+        case "22021":
+            return failure("P2019", _TEXTS["P2019"])
+        case _:
+            return None
+
+
 def is_broken(error: Exception) -> bool:
     """Whether the connection ended, or was never made: what it was doing may be done on another one."""
     return _code(error) in _BROKEN

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import asyncpg
 import msgspec
@@ -138,11 +138,22 @@ class PlanEngine(HostEngine):
         ping = _Ping(self.clock)
         return await self._on_connection(self._pool, ping, (), repeatable=True, seconds=self._timeout)
 
-    async def fetch(self, pool: Pool, statement: str, values: Sequence[str]) -> list[dict[str, Any]]:
-        """Rows of a statement of SQL, once. Raises as :meth:`run` does."""
+    async def fetch(
+        self, pool: Pool, statement: str, values: Sequence[str | None], *, repeatable: bool
+    ) -> list[str]:
+        """The first column of the rows of a statement of SQL. Raises as :meth:`run` does.
+
+        A `repeatable` one is run a second time when its connection breaks.
+        """
         return await self._on_connection(
-            pool, _Sql(statement), values, repeatable=False, seconds=self._timeout
+            pool, _Sql(statement), values, repeatable=repeatable, seconds=self._timeout
         )
+
+    async def fetch_held(
+        self, transaction: TransactionId | None, statement: str, values: Sequence[str | None]
+    ) -> list[str]:
+        """The same in a transaction of :meth:`holding`."""
+        return await self._within(transaction, _Sql(statement), values)
 
     async def run(self, query: Query) -> Any:
         """The result of a query, or NOT_HERE.
@@ -205,8 +216,11 @@ class PlanEngine(HostEngine):
         plan, values = await self._planned(query)
         if plan is None:
             raise RuntimeError(f"{query.method} cannot be run in a transaction of this process")
+        return await self._within(transaction, plan, values)
+
+    async def _within(self, transaction: TransactionId | None, plan: _Planned, values: Sequence[Any]) -> Any:
         try:
-            return await plan.within(self._held[transaction], values)
+            return await plan.within(self._held[cast("TransactionId", transaction)], values)
         except TimeoutError:
             raise
         except Exception as error:
@@ -308,8 +322,11 @@ class _Together:
 class _Sql:
     statement: str
 
-    async def run(self, connection: Connection, values: Sequence[Any]) -> list[dict[str, Any]]:
-        return [dict(row.items()) for row in await connection.fetch(self.statement, *values)]
+    async def run(self, connection: Connection, values: Sequence[Any]) -> list[str]:
+        return [row[0] for row in await connection.fetch(self.statement, *values)]
+
+    async def within(self, connection: Connection, values: Sequence[Any]) -> list[str]:
+        return await self.run(connection, values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,21 @@ _STATEMENT_SHARE = 0.8
 """Of a call's time, the share after which PostgreSQL itself ends the statement: a write whose caller was told that
 it failed must not appear later."""
 
+PLANNING = {
+    # A statement's plan is made once for a connection, for all values: not five times with the values looked at, which
+    # costs more than the statement, each time that many connections are new.
+    "plan_cache_mode": "force_generic_plan",
+    # What is asked here are a few rows by their keys or in the order of an index, and an index serves each statement
+    # (store/indexes.py). Without values the planner takes each room for one of average size, and would read and sort
+    # all messages of one that is a thousand times as large.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    # Before PostgreSQL 18 a step that is off and cannot be avoided counts as so dear that it would be compiled.
+    "jit": "off",
+}
+"""How PostgreSQL plans on these connections: the same for every value and every size of the tables."""
+
 _in_background: ContextVar[bool] = ContextVar("in_background", default=False)
 
 
@@ -194,6 +209,7 @@ class Pool:
         settings = {
             "application_name": address.application_name,
             "TimeZone": "UTC",  # so that a column's DEFAULT CURRENT_TIMESTAMP is UTC, as Prisma's columns are
+            **PLANNING,
             "statement_timeout": str(int(self._timeout * _STATEMENT_SHARE * 1000)),
         }
         if address.options:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
-from neuron_meet.store.engine.engine import HostEngine
+from neuron_meet.store.engine.engine import HostEngine, raise_failure
+from neuron_meet.store.engine.failures import refused_in_host
 from neuron_meet.store.engine.plan_engine import NOT_HERE, PlanEngine, Query
 from neuron_meet.store.engine.query import JsonQueryBuilder, encode
+from neuron_meet.store.errors import RawQueryError
+from neuron_meet.store.generated._raw_query import deserialize_raw_results
 from neuron_meet.store.generated._types import PrismaMethod
 from neuron_meet.store.generated.client import Batch, Prisma
 from neuron_meet.tracing import database_call
@@ -30,18 +34,6 @@ def rehearsing_client(engine: HostEngine) -> Prisma:
     prisma = _Rehearsal(use_dotenv=False, auto_register=False)
     prisma._internal_engine = engine
     return prisma
-
-
-async def find_unique_row(
-    prisma: Prisma, model: type[Any], arguments: dict[str, Any]
-) -> dict[str, Any] | None:
-    """What `find_unique` with `arguments` finds, as a row with rows inside instead of models.
-
-    Making models of many included rows costs more than fetching them. Moments are datetimes, or texts in ISO 8601
-    where the host ran the query. Raises as `find_unique` does.
-    """
-    response = await prisma._execute(method="find_unique", arguments=arguments, model=model)
-    return response["data"]["result"]
 
 
 class _Prisma(Prisma):
@@ -129,19 +121,55 @@ async def transaction(prisma: Prisma, statement: str, *values: str) -> AsyncGene
             yield tx
 
 
-async def fetch(prisma: Prisma, model: str, statement: str, *values: str) -> list[dict[str, Any]]:
-    """Rows of one statement of SQL that Prisma has no word for, whose values and columns are texts.
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A statement of SQL that Prisma has no word for. Its values are texts or NULL, its rows have a text, `found`.
 
-    This process runs it on a connection of its own; where it has none, the host does. It is not run a second time.
-    Raises as a query does. `model` is what it is counted for.
+    `operation` and `model` are what it is counted as; a `repeatable` one is run again where its connection breaks.
+    """
+
+    statement: str
+    values: Sequence[str | None]
+    operation: str
+    model: str
+    repeatable: bool
+
+
+async def fetch(prisma: Prisma, sql: Sql) -> list[str]:
+    """The rows of a statement, or of one of a transaction where `prisma` is :func:`transaction`'s.
+
+    This process runs it on a connection of its own; where it has none, the host does. Raises as a query does, the same
+    errors on both ways.
     """
     engine = prisma._engine
     if isinstance(prisma, _Rehearsal):
         raise Rehearsed
-    if isinstance(engine, PlanEngine) and (pool := engine.pool) is not None:
-        with counted(engine, "query_raw", model):
-            return await engine.fetch(pool, statement, values)
-    return await prisma.query_raw(statement, *values)
+    with counted(engine, sql.operation, sql.model):
+        if isinstance(engine, PlanEngine) and engine.holds(prisma._tx_id):
+            return await engine.fetch_held(prisma._tx_id, sql.statement, sql.values)
+        if isinstance(engine, PlanEngine) and prisma._tx_id is None and (pool := engine.pool) is not None:
+            return await engine.fetch(pool, sql.statement, sql.values, repeatable=sql.repeatable)
+        return await _fetch_by_host(prisma, engine, sql)
+
+
+async def _fetch_by_host(prisma: Prisma, engine: Any, sql: Sql) -> list[str]:
+    arguments = {"query": sql.statement, "parameters": sql.values}
+    builder = JsonQueryBuilder(
+        method="query_raw",
+        model=None,
+        arguments=arguments,
+        root_selection=None,
+        prisma_models=set(),
+        relational_field_mappings={},
+    )
+    try:
+        answer = await engine.query(builder.build(), tx_id=prisma._tx_id, repeatable=sql.repeatable)
+    except RawQueryError as error:
+        meta = cast("dict[str, str]", error.meta or {})
+        if (known := refused_in_host(meta.get("code", ""))) is not None:
+            raise_failure([known])
+        raise
+    return [row["found"] for row in deserialize_raw_results(answer["data"]["result"])]
 
 
 class Rehearsed(Exception):
