@@ -20,7 +20,7 @@ from neuron_meet.store.direct import DIRECT_ERRORS, connect
 from neuron_meet.store.errors import DatabaseUnreachable
 from neuron_meet.store.ids import INSTANCE_LENGTH, PARTICIPANT_PREFIX
 from neuron_meet.store.pooler import require_session
-from neuron_meet.store.session import address_of
+from neuron_meet.store.session import address_of, complaint
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +63,8 @@ class Lease:
                 )
         except DIRECT_ERRORS as error:
             raise DatabaseUnreachable(
-                f"No direct connection to the database {self._address} ({type(error).__name__}). Check DIRECT_URL, or "
-                "DATABASE_URL where that is not set, and that PostgreSQL runs there."
+                f"No direct connection for the lease (DIRECT_URL, or DATABASE_URL where that is not set). The database "
+                f"{self._address} {complaint(self._address, error)}"
             ) from error
         if closed:
             log.info("closed participant rows of servers that are no more", rows=closed)

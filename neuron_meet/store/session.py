@@ -38,7 +38,7 @@ async def connect(address: DatabaseAddress) -> Any:
             server_settings={"application_name": address.application_name},
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseUnreachable(f"The database {address} {_complaint(address, error)}") from None
+        raise DatabaseUnreachable(f"The database {address} {complaint(address, error)}") from None
 
 
 @asynccontextmanager
@@ -48,13 +48,15 @@ async def session(address: DatabaseAddress) -> AsyncGenerator[Any]:
     try:
         yield connection
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
-        raise DatabaseUnreachable(f"The database {address} {_complaint(address, error)}") from None
+        raise DatabaseUnreachable(f"The database {address} {complaint(address, error)}") from None
     finally:
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await connection.close(timeout=CONNECT_SECONDS)
 
 
-def _complaint(address: DatabaseAddress, error: Exception) -> str:
+def complaint(  # noqa: PLR0911 - one return for each reason
+    address: DatabaseAddress, error: Exception
+) -> str:
     """What is wrong and what to do, after "The database … "; never the password."""
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
     match getattr(error, "sqlstate", None):  # PostgreSQL's manual, appendix A
@@ -64,6 +66,11 @@ def _complaint(address: DatabaseAddress, error: Exception) -> str:
             return f"does not exist: create it (createdb {address.database}), or correct the name in DATABASE_URL."
         case "42501":
             return f"does not let the user {address.user} see its migrations ({reason}): grant that, or be its owner."
+        case "53300" | "53400":
+            return (
+                f"has no connection left ({reason}): raise PostgreSQL's max_connections, or the user's CONNECTION "
+                "LIMIT, or lower DATABASE_POOL_SIZE."
+            )
         case "08P01":
             return (
                 f"was not reached ({reason}): a pooler stands before it that takes no such setting. Take it out of the "

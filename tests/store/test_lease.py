@@ -20,7 +20,7 @@ from neuron_meet.store.errors import DatabaseUnreachable
 from neuron_meet.store.ids import new_id, new_instance, participant_id
 from neuron_meet.store.lease import Lease
 from neuron_meet.store.participants import Participants
-from tests.store.password_server import free_port
+from tests.store.password_server import PasswordServer, free_port
 from tests.store.seeds import NOON, a_room
 
 LEFT = NOON + timedelta(hours=1)
@@ -209,7 +209,7 @@ async def test_leases_of_different_databases_do_not_meet(
 
 async def test_no_database_no_lease() -> None:
     lease = Lease(f"postgresql://a:b@127.0.0.1:{free_port()}/c", new_instance())
-    with pytest.raises(DatabaseUnreachable, match="Check DIRECT_URL"):
+    with pytest.raises(DatabaseUnreachable, match=r"DIRECT_URL.* cannot be reached \(.*refused\)"):
         await lease.start()
     await lease.stop()
 
@@ -225,3 +225,13 @@ async def test_times_are_stored_in_utc(rooms: Rooms, database: Database, databas
     assert row is not None
     assert row.leftAt is not None
     assert row.leftAt.astimezone(UTC) == LEFT
+
+
+async def test_connections_that_are_used_up_are_named_as_that(password_server: PasswordServer) -> None:
+    await password_server.execute("CREATE DATABASE meetings OWNER meet")
+    await password_server.execute("ALTER ROLE meet CONNECTION LIMIT 0")
+    lease = Lease(password_server.url(database="meetings"), new_instance())
+    with pytest.raises(
+        DatabaseUnreachable, match=r"has no connection left .*raise PostgreSQL's max_connections"
+    ):
+        await lease.start()
