@@ -52,7 +52,7 @@ async def test_what_happens_is_counted(seen: Meet) -> None:
     assert now.value("event_duration_seconds_count", event="join-room") == 4
     assert now.value("event_duration_seconds_count", event="chat-message") == 1
     assert now.value("fanout_messages_total") >= 3  # the chat to two, the coming of the second
-    joined = {"operation": "create", "model": "Participant"}
+    joined = {"operation": "open", "model": "Participant"}
     counted = "database_call_duration_seconds_count"
     assert now.value(counted, **joined) - before.value(counted, **joined) == 3
     assert (

@@ -50,9 +50,9 @@ async def test_a_join_from_frame_to_row(
             (
                 "join-room",
                 [
-                    ("look up room", ["find_unique Room"]),
+                    ("look up room", ["enter Room"]),
                     step("reserve seat"),
-                    ("open row", ["create Participant"]),
+                    ("open row", ["open Participant"]),
                     step("admit"),
                 ],
             )
@@ -69,7 +69,7 @@ async def test_a_join_from_frame_to_row(
         calls = [span for span in spans if "db.system.name" in span.said]
         assert [span.said for span in calls] == [
             {"db.system.name": "postgresql", "db.operation.name": operation, "db.collection.name": model}
-            for operation, model in (("find_unique", "Room"), ("create", "Participant"))
+            for operation, model in (("enter", "Room"), ("open", "Participant"))
         ]
         assert all(root.begun <= span.begun <= span.ended <= root.ended for span in spans)
         assert not any(span.failed for span in spans)
@@ -127,7 +127,7 @@ async def test_a_failing_join_says_where(database_url: str, tmp_path: Path) -> N
         root, spans = await collector.event("join-room", "UNAVAILABLE")
         assert root.resource["service.name"] == "meet-eu"
         failed = {span.name: span.said["error.type"] for span in spans if span.failed}
-        assert failed == dict.fromkeys(("join-room", "open row", "create Participant"), "TableNotFoundError")
+        assert failed == dict.fromkeys(("join-room", "open row", "open Participant"), "TableNotFoundError")
 
 
 async def test_a_collector_that_is_away_holds_nobody_up(database_url: str, tmp_path: Path) -> None:

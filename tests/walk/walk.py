@@ -263,7 +263,7 @@ async def a_failing_join(
     root, spans = await collector.event("join-room", "UNAVAILABLE")
     assert root.trace == line["trace_id"]
     assert root.trace in said
-    assert {span.name for span in spans if span.failed} == {"join-room", "open row", "create Participant"}
+    assert {span.name for span in spans if span.failed} == {"join-room", "open row", "open Participant"}
     await walk.step("Mend it")
     assert (await late.join())["success"]
     late.client.disconnect()

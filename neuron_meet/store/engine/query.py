@@ -23,8 +23,6 @@ from neuron_meet.store.errors import InputError
 from neuron_meet.store.generated import fields
 from neuron_meet.store.generated._builder import METHOD_FORMAT_MAPPING, QueryBuilder, dumps
 
-COLUMNS = "columns"
-"""In an `include`: the columns that are read of a relation, for rows that become no models (`find_unique_row`)."""
 _JSON_INTEGERS = range(-(2**53) + 1, 2**53)
 """Integers that JSON readers in JavaScript keep exact (RFC 8259 §6)."""
 _READS = ("find", "aggregate", "groupBy")
@@ -69,9 +67,11 @@ class JsonQueryBuilder(QueryBuilder):
                 continue
             related = self.get_relational_model(current_model=model, field=name)
             arguments: dict[str, Any] = {} if wanted is True else dict(wanted)
-            nested, columns = arguments.pop("include", None), arguments.pop(COLUMNS, None)
-            selected = self._fields(related, nested) if columns is None else dict.fromkeys(columns, True)
-            selection[name] = {"arguments": _arguments(arguments), "selection": selected}
+            nested = arguments.pop("include", None)
+            selection[name] = {
+                "arguments": _arguments(arguments),
+                "selection": self._fields(related, nested),
+            }
         return selection
 
 
