@@ -11,7 +11,7 @@ import pytest
 from tests.hostile.table import TABLE, Stranger
 
 SECTION = "what strangers cost"
-SHORT_SECONDS, LONG_SECONDS = 0.5, 1.5
+SHORT_SECONDS, LONG_SECONDS = 0.3, 1.5
 
 
 def seconds() -> float:

@@ -126,10 +126,8 @@ async def test_a_standby_and_too_few_connections(database_url: str) -> None:
 
 async def test_what_does_not_answer(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+        port, admin_port = taken.getsockname()[1], other.getsockname()[1]
         problems = failed(
             await found(
                 database_url=database_url,
@@ -137,7 +135,7 @@ async def test_what_does_not_answer(database_url: str, tmp_path: Path) -> None:
                 turn_server_url="turn:127.0.0.1:1",
                 turn_secret="geheim",
                 port=port,
-                admin_port=port,
+                admin_port=admin_port,
                 audit_log=str(tmp_path),
                 neuron_meet_data_dir=tmp_path / "data",
                 otel_exporter_otlp_endpoint="http://127.0.0.1:1",
@@ -148,7 +146,7 @@ async def test_what_does_not_answer(database_url: str, tmp_path: Path) -> None:
     assert problems["Redis"].endswith("Check REDIS_URL and that Redis runs there.")
     assert problems["TURN"].startswith("turn:127.0.0.1:1 gives no allocation: nothing listens there.")
     assert problems["port"].startswith(f"PORT {port} on 127.0.0.1 cannot be used (Address already in use)")
-    assert problems["admin port"].startswith(f"ADMIN_PORT {port} on 127.0.0.1 cannot be used")
+    assert problems["admin port"].startswith(f"ADMIN_PORT {admin_port} on 127.0.0.1 cannot be used")
     assert (
         problems["audit log"] == f"{tmp_path} cannot be written: grant that, or name another with AUDIT_LOG."
     )

@@ -25,7 +25,7 @@ from tests.rest.server import Answer, Server
 SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbits(32))
 DOCUMENTS = {"/api/openapi.json", "/api/asyncapi.json", "/api/events.d.ts"}
 """The contract itself: fixed files, which take nothing and name everything."""
-BATCHES = 120 if os.environ.get("FUZZ") == "long" else 50
+BATCHES = 120 if os.environ.get("FUZZ") == "long" else 25
 A_BATCH = 25
 """Requests that are under way at the same time: 3,000 in all."""
 

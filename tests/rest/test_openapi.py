@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.rest.server import Server
 
-EXAMPLES = 6
+EXAMPLES = 3
 """Requests of each kind for each route, beside those that schemathesis derives from the document's limits."""
 NOT_ASKED = ",".join(
     (

@@ -24,8 +24,8 @@ from tests.wire.clients import Driver
 
 SEED = int(os.environ.get("FUZZ_SEED") or secrets.randbits(32))
 LONG = os.environ.get("FUZZ") == "long"
-"""A hundred thousand packets, ten thousand handshakes; else a quarter of them."""
-PACKETS = 100_000 if LONG else 25_000
+"""A hundred thousand packets, ten thousand handshakes; else a tenth of them."""
+PACKETS = 100_000 if LONG else 12_000
 SOCKETS = 8
 WARM_UP = PACKETS // 5
 MEMORY_GROWTH = 40_000_000

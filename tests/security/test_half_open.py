@@ -21,15 +21,15 @@ from tests.wire.clients import Driver
 from tests.wire.meeting import meeting_on
 from tests.wire.raw import raw_connection
 
-POLLING_HANDSHAKES, WEBSOCKETS, HALF_REQUESTS = (9_000, 800, 200) if LONG else (2_200, 240, 60)
-REQUESTS = 3_000 if LONG else 1_000
+POLLING_HANDSHAKES, WEBSOCKETS, HALF_REQUESTS = (9_000, 800, 200) if LONG else (1_200, 160, 40)
+REQUESTS = 3_000 if LONG else 600
 CONNECTIONS = 20
 """Keep-alive connections that the HTTP requests go over."""
 PIPELINED = 30
 """Handshakes that are sent at once on one of them."""
 PING_SECONDS = 3
-MEMORY_GROWTH = 35_000_000 if LONG else 12_000_000
-"""Bytes that the second ten thousand may cost beyond the first: half of what the first took (about 70 MB; of 2,500 17).
+MEMORY_GROWTH = 35_000_000 if LONG else 10_000_000
+"""Bytes that the second ten thousand may cost beyond the first: half of what the first took (about 70 MB; of 1,400 10).
 
 20 MB were seen with other tests beside it; a leak of every connection would show as 70.
 """

@@ -105,6 +105,16 @@ async def test_the_librarys_own_prisma_command(scratch: MakeScratch, empty_datab
     assert await value(empty_database_url, HISTORY) == APPLIED
 
 
+async def listens(port: int) -> bool:
+    """Whether something takes connections there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def test_studio_shows_the_rows_until_it_is_stopped(scratch: MakeScratch, database_url: str) -> None:
     port = free_port()
     studio = await scratch(DATABASE_URL=database_url).start("db", "studio", "--port", str(port))
@@ -113,6 +123,8 @@ async def test_studio_shows_the_rows_until_it_is_stopped(scratch: MakeScratch, d
         try:
             while b"Prisma Studio is up" not in (line := await studio.stdout.readline()):
                 assert line, (await studio.communicate())[1].decode()
+            while not await listens(port):  # it says so a moment before
+                await asyncio.sleep(0.05)
             async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/") as page:
                 assert page.status == 200
                 assert "text/html" in page.headers["Content-Type"]
