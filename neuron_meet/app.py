@@ -348,7 +348,9 @@ async def _finish_writing(signaling: Signaling, patience: Patience) -> None:
 def _runner(
     app: web.Application, settings: Settings, addresses: ClientAddresses, bounds: Bounds
 ) -> BoundedRunner:
-    connections = Connections(_at_once(settings, addresses), addresses.is_proxy, bounds.half_messages)
+    connections = Connections(
+        _at_once(settings, addresses), addresses.is_proxy, bounds.half_messages, bounds.shares
+    )
     return BoundedRunner(app, connections, handle_signals=False, shutdown_timeout=2)
 
 

@@ -34,7 +34,7 @@ STAYS = "stays"
 class Stranger:
     """An entry. `short`: also in the short form; `kept`: how many connections the server may still have at the end.
 
-    `served`: small requests that are answered as fast as they come; who wants less of them has a proxy do that.
+    `served`: handled as fast as they come, where nobody else wants the time (shares.py): no bound of the loop's.
     """
 
     name: str
@@ -195,7 +195,7 @@ def _polling() -> Iterator[Stranger]:
         "over the limit": b"9" * (LIMIT + 1),
     }
     for name, body in bodies.items():
-        yield Stranger(f"polling: posts of {name}", "polling", scripts.posting(body))
+        yield Stranger(f"polling: posts of {name}", "polling", scripts.posting(body), served=True)
     yield Stranger(
         "polling: 50 posts at once", "polling", scripts.posting(bodies["1,000 pongs"], at_once=50), short=True
     )
@@ -203,8 +203,8 @@ def _polling() -> Iterator[Stranger]:
         "polling: 20 posts of the limit at once", "polling", scripts.posting(bodies["the limit"], at_once=20)
     )
     yield Stranger("polling: 200 polls at once", "polling", scripts.getting, short=True)
-    yield Stranger("polling: never a poll", "polling", scripts.never_polling, short=True)
-    yield Stranger("polling: 500 sessions", "polling", scripts.sessions(500))
+    yield Stranger("polling: never a poll", "polling", scripts.never_polling, short=True, served=True)
+    yield Stranger("polling: 500 sessions", "polling", scripts.sessions(500), served=True)
     liar = b"POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     yield Stranger("polling: a length that is a lie", "polling", scripts.holding(100, liar % 900_000 + b"4"))
     yield from _upgrades()
@@ -302,6 +302,8 @@ def _http() -> Iterator[Stranger]:
             f"HTTP: chunks of one byte to {path.decode()[:12]}",
             "http",
             scripts.endless(head, b"1\r\nx\r\n" * 200),
+            short=path == b"/nowhere",
+            served=True,
         )
     yield Stranger(
         "HTTP: chunk extensions", "http", scripts.endless(LOGIN + CHUNKED, b"1;" + b"x" * 1000 + b"\r\nx\r\n")
@@ -328,6 +330,8 @@ def _http() -> Iterator[Stranger]:
         "http",
         scripts.requesting(MESSAGES, connections=60, pipelined=1, reads=NOTHING),
         short=True,
+        served=True,
+        megabytes=180,  # pages of 3.2 MB are under way four at a time, and the allocator keeps what that took
     )
     yield Stranger(
         "HTTP: large answers, 10 pipelined, unread",
@@ -338,6 +342,7 @@ def _http() -> Iterator[Stranger]:
         "HTTP: 150 readers of one account",
         "http",
         scripts.requesting(MESSAGES, connections=150, pipelined=1, reads=ALL),
+        served=True,
     )
     yield Stranger(
         "HTTP: the page, unread",
