@@ -48,6 +48,8 @@ class Holdings:
         self.most_each, self._most, self._shared = most_each, most, shared
         self._noted: dict[Holder, tuple[int, float, str]] = {}
         """How much each holds, since when it is much, and for whom it counts."""
+        self._told: set[Holder] = set()
+        """Those who give up in this turn of the loop."""
         self._each: dict[str, int] = {}
         self.total = 0
         """Bytes held by those who hold more than `NOTED_BYTES`."""
@@ -60,6 +62,8 @@ class Holdings:
 
         Never calls back: who has to give up does so later in this turn of the loop.
         """
+        if holder in self._told:
+            return
         self._set(holder, size)
         if self._exceeds(holder.address, AT_ANY_TIME):
             for each in self._noted_of(holder.address):
@@ -117,7 +121,12 @@ class Holdings:
             if self._noted[holder][1] <= until:
                 self.given_up += 1
                 self._set(holder, 0)
-                loop.call_soon(holder.give_up)
+                self._told.add(holder)
+                loop.call_soon(self._have_give_up, holder)
+
+    def _have_give_up(self, holder: Holder) -> None:
+        self._told.discard(holder)
+        holder.give_up()
 
     def _size(self, holder: Holder) -> int:
         return self._noted[holder][0]
