@@ -57,19 +57,19 @@ class Holdings:
         """How often somebody had to give up."""
         self._sweep: asyncio.TimerHandle | None = None
 
-    def note(self, holder: Holder, size: int) -> None:
-        """`holder` holds `size` bytes now. Called where they are more than `NOTED_BYTES`; less is noticed by itself.
+    def note(self, holder: Holder) -> None:
+        """`holder` may hold more than before: measure it. That it holds less is noticed without a call.
 
         Never calls back: who has to give up does so later in this turn of the loop.
         """
         if holder in self._told:
             return
-        self._set(holder, size)
-        if self._exceeds(holder.address, AT_ANY_TIME):
-            for each in self._noted_of(holder.address):
-                self._set(each, each.held_bytes())
-            self._bound(holder.address, AT_ANY_TIME)
-        if self._sweep is None:
+        self._measure(holder)
+        if self.total > AT_ANY_TIME * self._most:
+            self._bound_all(AT_ANY_TIME)
+        elif self._is_too_much(key := widest(holder.address), holder.address, AT_ANY_TIME):
+            self._bound_each(key, AT_ANY_TIME)
+        if self._sweep is None and self._noted:
             self._sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._look)
 
     def forget(self, holder: Holder) -> None:
@@ -84,8 +84,10 @@ class Holdings:
             self._sweep = None
 
     def _set(self, holder: Holder, size: int) -> None:
-        loop = asyncio.get_running_loop()
-        before, since, key = self._noted.get(holder) or (0, loop.time(), widest(holder.address))
+        known = self._noted.get(holder)
+        if known is None and size <= NOTED_BYTES:
+            return
+        before, since, key = known or (0, asyncio.get_running_loop().time(), widest(holder.address))
         if size > NOTED_BYTES:
             self._noted[holder] = (size, since, key)
         else:
@@ -98,27 +100,33 @@ class Holdings:
         else:
             self._each.pop(key, None)
 
-    def _exceeds(self, address: str, times: int) -> bool:
-        return self.total > times * self._most or self._is_too_much(address, times)
+    def _measure(self, holder: Holder) -> None:
+        self._set(holder, holder.held_bytes())
 
-    def _is_too_much(self, address: str, times: int) -> bool:
-        return self._each.get(widest(address), 0) > times * self.most_each and not self._shared(address)
+    def _is_too_much(self, key: str, address: str, times: int) -> bool:
+        return self._each.get(key, 0) > times * self.most_each and not self._shared(address)
 
-    def _noted_of(self, address: str) -> list[Holder]:
-        """Those whose bytes count: of all where all hold too much, else of the address."""
-        if self.total > self._most:
-            return list(self._noted)
-        key = widest(address)
-        return [holder for holder, noted in self._noted.items() if noted[2] == key]
+    def _bound_all(self, times: int) -> None:
+        """Have those give up who hold most, of all, until what is held is within so many times the bound."""
+        for holder in list(self._noted):
+            self._measure(holder)
+        self._shed(list(self._noted), times, lambda: self.total > times * self._most)
 
-    def _bound(self, address: str, times: int) -> None:
-        """Have those give up who hold most until what is held is within so many times the bounds."""
+    def _bound_each(self, key: str, times: int) -> None:
+        """The same for one address, whose key that is."""
+        holders = [holder for holder, noted in self._noted.items() if noted[2] == key]
+        for holder in holders:
+            self._measure(holder)
+        self._shed(holders, times, lambda: self._each.get(key, 0) > times * self.most_each)
+
+    def _shed(self, holders: list[Holder], times: int, is_too_much: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() - (PASSING_SECONDS if times == 1 else 0)
-        for holder in sorted(self._noted_of(address), key=self._size, reverse=True):
-            if not self._exceeds(address, times):
+        noted = {holder: self._noted[holder] for holder in holders if holder in self._noted}
+        for holder, (_, since, _) in sorted(noted.items(), key=lambda item: item[1][0], reverse=True):
+            if not is_too_much():
                 return
-            if self._noted[holder][1] <= until:
+            if since <= until:
                 self.given_up += 1
                 self._set(holder, 0)
                 self._told.add(holder)
@@ -128,16 +136,15 @@ class Holdings:
         self._told.discard(holder)
         holder.give_up()
 
-    def _size(self, holder: Holder) -> int:
-        return self._noted[holder][0]
-
     def _look(self) -> None:
         """Measure again, and look again while there is anything to be looked at."""
         self._sweep = None
         for holder in list(self._noted):
-            self._set(holder, holder.held_bytes())
-        for address in {holder.address for holder in self._noted}:
-            if self._exceeds(address, 1):
-                self._bound(address, 1)
+            self._measure(holder)
+        if self.total > self._most:
+            self._bound_all(1)
+        for key, address in {noted[2]: holder.address for holder, noted in self._noted.items()}.items():
+            if self._is_too_much(key, address, 1):
+                self._bound_each(key, 1)
         if self._noted:
             self._sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._look)

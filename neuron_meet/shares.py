@@ -16,8 +16,8 @@ from neuron_meet.rates import widest
 A_TURN = 256
 """Frames of one address that are handled in a turn of the loop: 1 ms of the cheapest, 10 ms of those that are relayed.
 """
-
-
+FRAME_SECONDS = 0.00004
+"""What one of the dearer ones takes: what is no frame counts as so many as its time."""
 KEPT_SECONDS = 1.0
 
 
@@ -60,6 +60,10 @@ class Share:
         self.limit = self.used + A_TURN
         asyncio.get_running_loop().call_soon(self._next_turn)
         return False
+
+    def spend(self, seconds: float) -> None:
+        """Count something that has taken so long."""
+        self.used += 1 + int(seconds / FRAME_SECONDS)
 
     def wait(self, go: Callable[[], object], cost: int = 0) -> Turn:
         """Have `go` called in a later turn, behind those that wait. `cost`: frames that it stands for, beside those
@@ -129,5 +133,7 @@ class Shares:
         self._recent.add(share)
         return share
 
-    def __len__(self) -> int:
+    @property
+    def keys(self) -> int:
+        """How many addresses have one."""
         return len(self._shares)

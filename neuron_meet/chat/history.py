@@ -36,14 +36,11 @@ class History:
 
         async def messages(reader: Reader) -> list[Message]:
             async with self._turns:
-                return await read(reader)
-
-        async def read(reader: Reader) -> list[Message]:
-            if before is None:
-                return await self._attendance.messages(room_id, limit=limit, until=reader.until)
-            anchor = await self._attendance.message(room_id, before)
-            if anchor is None or (reader.until is not None and anchor.createdAt > reader.until):
-                raise UnknownMessageError
-            return await self._attendance.messages(room_id, limit=limit, before=anchor)
+                if before is None:
+                    return await self._attendance.messages(room_id, limit=limit, until=reader.until)
+                anchor = await self._attendance.message(room_id, before)
+                if anchor is None or (reader.until is not None and anchor.createdAt > reader.until):
+                    raise UnknownMessageError
+                return await self._attendance.messages(room_id, limit=limit, before=anchor)
 
         return await self._reading.read(room_id, caller_id, messages)

@@ -116,7 +116,7 @@ class Connection:
         if self._kept:
             self._lost = self._kept[-1].number
         self._kept.clear()
-        self._kept_bytes, self._noted_from = 0, NOTED_BYTES
+        self._kept_bytes, self._noted_from = 0, min(MAX_KEPT_BYTES, NOTED_BYTES)
 
     def over(self) -> None:
         """Nobody comes back to it."""
@@ -125,8 +125,7 @@ class Connection:
     def _keeps_much(self) -> None:
         self._lose_oldest()
         self._noted_from = min(MAX_KEPT_BYTES, self._kept_bytes + NOTED_BYTES)
-        if self._kept_bytes > NOTED_BYTES:
-            self._keeping.note(self, self._kept_bytes)
+        self._keeping.note(self)
 
     def _lose_oldest(self) -> None:
         while self._kept and (self._kept_bytes > MAX_KEPT_BYTES or len(self._kept) > MAX_KEPT_FRAMES):

@@ -244,7 +244,7 @@ class Polling:
                     body += chunk
                     self.post_bytes = len(body)
                     if self.post_bytes > NOTED_BYTES:
-                        server.bounds.half_messages.note(self, self.post_bytes)
+                        server.bounds.half_messages.note(self)
                     if len(body) > server.max_http_buffer_size:
                         raise ContentTooLongError
         except (asyncio.IncompleteReadError, ConnectionError, ClientError, TimeoutError) as error:

@@ -234,7 +234,7 @@ class EngineSocket(AsyncSocket):
             # Not at once: the caller may be in the middle of a room's members.
             asyncio.get_running_loop().call_soon(self.give_up)
         else:
-            self.server.bounds.unfetched.note(self, size)
+            self.server.bounds.unfetched.note(self)
 
     def held_bytes(self) -> int:
         """What waits for the client to take it, in bytes (holdings.py)."""

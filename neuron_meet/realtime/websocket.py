@@ -212,8 +212,7 @@ class WebSocket:
 
     def holds_much(self) -> None:
         """Have the bytes counted that are held for it."""
-        if (size := self.held_bytes()) > NOTED_BYTES:
-            self._holdings.note(self, size)
+        self._holdings.note(self)
 
     def give_up(self) -> None:
         """All that it and its neighbours hold is too much."""

@@ -8,36 +8,26 @@ the bounds of one address are not for it then.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
-import struct
-import termios
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from aiohttp import StreamReader, web
+from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from neuron_meet.ceilings import ALL, AtOnce
 from neuron_meet.errors import TOO_MANY_REQUESTS, UNAVAILABLE, Refusal
-from neuron_meet.forwarded import read_address
-from neuron_meet.holdings import NOTED_BYTES, Holdings
-from neuron_meet.rates import counted, widest
-from neuron_meet.rest.malformed import ErrorShaping, Runner, Server
+from neuron_meet.holdings import Holdings
+from neuron_meet.rates import widest
+from neuron_meet.rest.http_connection import HttpConnection
+from neuron_meet.rest.malformed import Runner, Server
 from neuron_meet.rest.problems import problem_body
-from neuron_meet.shares import Share, Shares, Turn
+from neuron_meet.shares import Shares
 
 log = structlog.get_logger(__name__)
 
-HEAD_BYTES = 131_072
-"""A request's whole head, as far as it comes in reads of its own: four such headers. Node.js takes 16 kB by default."""
-SLICE_BYTES = 2_048
-"""What is given to aiohttp's parser at once: chunks of one byte are 340 calls of it then, in 3 to 12 ms."""
-TURN_SECONDS = 0.002
-"""So long slices are taken in a turn of the loop: 400 kB of an ordinary body, one slice of the dearest."""
 HEAD_SECONDS = 60.0
 """How long a new connection may take to its first request, as in nginx (`client_header_timeout`) and Node.js
 (`headersTimeout`)."""
@@ -58,191 +48,6 @@ SILENT_SECONDS = 60.0
 """Between two lines of log about refusals."""
 
 
-class HttpConnection(ErrorShaping):
-    """A connection. `address` is the peer's, "" where it has none (a unix socket)."""
-
-    __slots__ = (
-        "_body",
-        "_book",
-        "_head_bytes",
-        "_rest",
-        "_turn",
-        "address",
-        "admitted",
-        "looked_at",
-        "made_at",
-        "stalled_at",
-        "unread",
-        "unread_then",
-    )
-
-    def __init__(self, manager: web.Server, book: Connections, **options: Any) -> None:
-        super().__init__(manager, **options)
-        self._book = book
-        self._head_bytes = 0
-        self._rest = b""
-        """What was read and waits for later turns of the loop."""
-        self._turn: Turn | None = None
-        """The turn in which more of it is taken; the transport is paused until then."""
-        self._body: StreamReader | None = None
-        """Of the last request that came, until it is whole."""
-        self.address = ""
-        self.admitted = False
-        self.made_at = 0.0
-        self.stalled_at = 0.0
-        """Since when its answer waits for its reader."""
-        self.unread = 0
-        self.looked_at, self.unread_then = 0.0, 0
-        """When it was looked at whether the answer is taken, and what was unread then."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether no request is under way: none has come yet, or its head is not finished, or the last is answered."""
-        return self._waiter is not None and not self._waiter.done()
-
-    @property
-    def has_asked(self) -> bool:
-        """Whether the head of a request has come, ever."""
-        return self._request_count > 0
-
-    @property
-    def is_websocket(self) -> bool:
-        """Whether it is one now: its bytes are the engine's affair."""
-        return self._payload_parser is not None
-
-    def counts_for(self, key: str) -> bool:
-        """Whether it is counted for `key` (rates.py)."""
-        return any(each.key == key for each in counted(self.address))
-
-    def held_bytes(self) -> int:
-        """Bytes of a head that is not whole, or of a body that nobody has read yet (holdings.py)."""
-        body = self._body
-        unread: int = 0 if body is None else getattr(body, "_size", 0)  # aiohttp has no public name for it
-        return self._head_bytes + unread + len(self._rest)
-
-    def give_up(self) -> None:
-        """All that is held for this peer and its neighbours is too much."""
-        self.cut()
-
-    def unsent(self) -> int:
-        """Bytes that the peer has not taken: this process's, and the kernel's."""
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return 0
-        return transport.get_write_buffer_size() + _in_kernel(transport)
-
-    def cut(self) -> None:
-        """End it, whatever is under way."""
-        self._book.left(self)
-        transport = self.transport
-        self.force_close()
-        if transport is not None:
-            transport.abort()
-
-    # -- what the event loop tells
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or answer that there are too many and close it."""
-        place = transport.get_extra_info("peername")
-        self.address = _address(place)
-        refusal = self._book.refuse(self.address)
-        if refusal is not None:
-            self._force_close = True
-            stream = cast("asyncio.Transport", transport)
-            stream.write(refusal)
-            stream.close()
-            return
-        self._book.joined(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """It is over."""
-        self._book.left(self)
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn, self._rest = None, b""
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came: a websocket's, a body's, or those of a head, which are counted until it is whole."""
-        parser = self._payload_parser
-        if parser is not None:  # what aiohttp's does then, without a call more: this is each packet's way
-            if not (self._force_close or self._close):
-                parser.feed_data(data)
-            return
-        if self._turn is not None and data:  # none: aiohttp goes on with what it has
-            self._rest += data  # what was read before the pause took hold
-        elif len(data) > SLICE_BYTES:
-            self._rest = data
-            self._go_on()
-        else:
-            self._take(data)
-
-    def _go_on(self) -> None:
-        """Take what was read in slices, for a moment; the rest in later turns of the loop, before anything is read."""
-        self._turn = None
-        rest, start, until = self._rest, 0, monotonic() + TURN_SECONDS
-        while start < len(rest) and self._payload_parser is None and self.transport is not None:
-            self._take(rest[start : start + SLICE_BYTES])
-            start += SLICE_BYTES
-            if monotonic() > until:
-                break
-        self._rest = rest[start:]
-        if self._payload_parser is not None:  # a websocket since, which has turns of its own
-            data, self._rest = self._rest, b""
-            self.data_received(data)
-        if self._rest and self.transport is not None:
-            self._turn = self._book.share_of(self).wait(self._go_on)
-            self._pause_transport_reading()
-            if len(self._rest) > NOTED_BYTES:
-                self._book.holds_much(self)
-        elif not self._reading_paused and not self._buffer_paused:
-            super()._resume_transport_reading()
-
-    def _resume_transport_reading(self) -> None:
-        """aiohttp has room for more. Not before it has what is here."""
-        if self._turn is None:
-            super()._resume_transport_reading()
-
-    def _take(self, data: bytes) -> None:
-        heads = self._request_count
-        super().data_received(data)
-        if self._request_count != heads:  # the newest is last: it is taken out in a later turn of the loop
-            body = self._messages[-1][1] if self._messages else None
-            self._body = None if body is None or body.is_eof() else body
-            self._head_bytes = 0
-            return
-        if self._reads_a_body():
-            self._head_bytes = 0
-            self._book.holds_much(self)
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > NOTED_BYTES:
-            self._book.holds_much(self)
-        if self._head_bytes > HEAD_BYTES:
-            self.cut()
-
-    def _reads_a_body(self) -> bool:
-        """Whether what came was of a body, or the end of one. Its request may not be handled yet, or no more: much can
-        come in one turn of the loop, and an answer may be given before all of the body is there.
-        """
-        if self._body is None:
-            return False
-        if self._body.is_eof():
-            self._body = None
-        return True
-
-    def pause_writing(self) -> None:
-        """What is written is not taken at once."""
-        super().pause_writing()
-        if not self.is_websocket:
-            self._book.stalled(self)
-
-    def resume_writing(self) -> None:
-        """It has been taken."""
-        self._book.flows(self)
-        super().resume_writing()
-
-
 class Connections:
     """All connections of a server, and their bounds."""
 
@@ -256,7 +61,7 @@ class Connections:
         """`at_once` bounds them, `is_proxy` tells for whose answers the bound of one address is not. `half_messages`:
         where bytes of unfinished requests are counted. `shares`: of a turn of the event loop.
         """
-        self._shares = shares or Shares()
+        self.shares = Shares() if shares is None else shares
         self.at_once = at_once
         self._half_messages = half_messages
         self._is_proxy = is_proxy
@@ -326,16 +131,10 @@ class Connections:
         if not group:
             del self._groups[key]
 
-    def share_of(self, connection: HttpConnection) -> Share:
-        """Of a turn of the event loop."""
-        return self._shares.of(connection.address)
-
     def holds_much(self, connection: HttpConnection) -> None:
-        """Much of a request has come that is not whole, or is not read."""
+        """Much of a request may have come that is not whole, or is not read."""
         if self._half_messages is not None and connection.admitted:
-            size = connection.held_bytes()
-            if size > NOTED_BYTES:
-                self._half_messages.note(connection, size)
+            self._half_messages.note(connection)
 
     def stalled(self, connection: HttpConnection) -> None:
         """Its answer waits for its reader from now on."""
@@ -462,22 +261,6 @@ def _oldest_first(group: dict[HttpConnection, None]) -> Iterator[HttpConnection]
         del group[connection]
         group[connection] = None
     return iter(looked_at)
-
-
-def _address(place: object) -> str:
-    if not isinstance(place, tuple):
-        return ""
-    host = str(cast("tuple[object, ...]", place)[0])
-    return str(read_address(host) or host)
-
-
-def _in_kernel(transport: asyncio.Transport) -> int:
-    """Bytes in the kernel that the peer has not acknowledged (tcp(7), SIOCOUTQ)."""
-    socket = transport.get_extra_info("socket")
-    try:
-        return int(struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])
-    except (OSError, ValueError, AttributeError):
-        return 0
 
 
 def _refusal(refusal: Refusal) -> bytes:

@@ -20,7 +20,6 @@ from tests.wire.meeting import settings_for
         ("host.test.mjs", 15),
         ("network.test.mjs", 15),
         ("network_anew.test.mjs", 0),
-        ("polling.test.mjs", 15),
         ("trouble.test.mjs", 15),
         ("access.test.mjs", 15),
         ("layout.test.mjs", 15),

@@ -49,7 +49,7 @@ def held(book: Holdings, address: str, *sizes: int) -> list[Holder]:
     made = [Holder(address) for _ in sizes]
     for holder, size in zip(made, sizes, strict=True):
         holder.size = size
-        book.note(holder, size)
+        book.note(holder)
     return made
 
 

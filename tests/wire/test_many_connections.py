@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,8 +12,10 @@ import pytest
 
 from neuron_meet import holdings
 from neuron_meet.app import Server
-from neuron_meet.realtime.websocket import SLICE_BYTES
-from neuron_meet.shares import A_TURN
+from neuron_meet.realtime import websocket
+from neuron_meet.rest import http_connection
+from neuron_meet.rest.http_connection import SLICE_BYTES
+from neuron_meet.shares import A_TURN, FRAME_SECONDS
 from tests.recovery.away import go_away
 from tests.security.test_half_open import Line, until
 from tests.wire.clients import Driver
@@ -20,7 +23,7 @@ from tests.wire.handmade import PING, TEXT, Session, Stranger, frame, polling, s
 from tests.wire.meeting import Meet, Place, meeting_on
 
 CONNECTIONS = 30
-A_SLICE = SLICE_BYTES // 6
+A_SLICE = websocket.SLICE_BYTES // 6
 """The smallest frames that the parser may find in what it is given at once."""
 
 
@@ -107,6 +110,28 @@ async def test_requests_have_one_share_of_a_turn(js: Driver, shared_database: st
         turns = await most_in_a_turn(meet.server, 20 * 30 * 16, flood)
         assert turns[-2] <= A_TURN + 16
         assert turns[-1] <= 2 * (A_TURN + 16)
+
+
+async def test_bodies_have_one_share_of_a_turn(
+    js: Driver, shared_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty connections that send chunks of one byte, each of which costs the parser as much as a large one."""
+    clock = itertools.count()
+    monkeypatch.setattr(http_connection, "monotonic", lambda: next(clock) * 0.00102)
+    a_slice = 1 + int(0.00102 / FRAME_SECONDS)
+    async with meeting_on(shared_database, js, rate_limit_enabled=False) as meet, AsyncExitStack() as stack:
+        lines = [await Line.to(meet.url) for _ in range(20)]
+        for line in lines:
+            stack.push_async_callback(line.close)
+        head = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        body = b"1\r\nx\r\n" * 10_000
+
+        async def flood() -> None:
+            for line in lines:
+                line.writer.write(head + body)
+
+        turns = await most_in_a_turn(meet.server, 20 * len(body) // SLICE_BYTES * a_slice, flood)
+        assert turns[-1] <= 2 * (A_TURN + a_slice), "parts of two shares between two looks"
 
 
 async def test_half_messages_of_an_address_are_bounded_together(
