@@ -111,7 +111,8 @@ class Administration:
     async def _set_log_level(self, request: web.Request) -> web.Response:
         try:
             body: Any = await request.json()
-        except (ValueError, LookupError, RecursionError):  # an unknown character set; nested too deep
+        # LookupError: an unknown character set. ConnectionError: it broke off.
+        except (ValueError, LookupError, RecursionError, ConnectionError, web.RequestPayloadError):
             body = None
         level = body.get("logLevel") if isinstance(body, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         if not isinstance(level, str) or level not in LEVELS:

@@ -28,6 +28,8 @@ _MOST_NAMES_QUOTED = 20
 NOT_JSON = "The request body is not valid JSON"
 NOT_AN_OBJECT = "The request body must be a JSON object"
 TOO_SLOW = "The request body did not arrive in time"
+BROKEN_OFF = "The request body broke off"
+"""Nobody reads this: the connection has ended. It is the client's failure all the same, none of the server's."""
 
 
 class Input(BaseModel):
@@ -56,6 +58,8 @@ async def read_json(request: web.Request) -> dict[str, Any]:
         raise HttpError(408, TOO_SLOW) from None
     except web.RequestPayloadError:  # not compressed as it says, or it broke off
         raise HttpError(400, NOT_JSON) from None
+    except ConnectionError:
+        raise HttpError(400, BROKEN_OFF) from None
     if not raw.strip():
         return {}
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -254,3 +256,43 @@ def test_what_fails_otherwise_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     logging.getLogger("aiohttp.server").error("Unhandled exception", exc_info=RuntimeError("x"))
     logging.getLogger("aiohttp.server").error("something else")
     assert [record.message for record in caplog.records] == ["Unhandled exception", "something else"]
+
+
+@pytest.mark.parametrize("ending", ["reset", "closed"])
+@pytest.mark.parametrize(
+    ("at", "path"),
+    [
+        ("public", "POST /api/auth/register"),
+        ("public", "POST /socket.io/?EIO=4&transport=polling&sid={sid}"),
+        ("public", "POST /api/nowhere"),
+        ("admin", "PUT /log-level"),
+    ],
+)
+async def test_bodies_that_break_off_are_nobodys_failure(
+    whole: Server, at: Literal["public", "admin"], path: str, ending: str
+) -> None:
+    """Anybody can send half a request at will: it is no error of the server's, and writes no line."""
+    url = whole.url if at == "public" else whole.admin_url
+    assert url is not None
+    _, opened = await exchange_at(
+        whole.url, f"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n{CLOSE}\r\n".encode()
+    )
+    line = path.format(sid=json.loads(opened[1:])["sid"])
+    place = urlsplit(url)
+    token = f"Authorization: Bearer {'t' * 32}\r\n" if at == "admin" else ""
+    with structlog.testing.capture_logs() as logged:
+        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        # It is answered in the middle, so it is certain that the body is being read.
+        head = f"{line} HTTP/1.1\r\nHost: x\r\n{token}Content-Type: application/json\r\nContent-Length: 9\r\n"
+        writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert (await asyncio.wait_for(reader.readline(), ANSWER_SECONDS)).split()[1] in (b"100", b"404")
+        writer.write(b'{"e')
+        if ending == "reset":
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        else:
+            writer.close()
+        for _ in range(5):  # others are served, so it has been noticed
+            await exchange_at(url, f"GET /api/nowhere HTTP/1.1\r\n{CLOSE}\r\n".encode())
+    assert {each["event"] for each in logged} <= {"admin refused", "event loop stalled"}
