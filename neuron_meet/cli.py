@@ -11,7 +11,7 @@ import click
 from neuron_meet import __version__
 from neuron_meet.commands.accounts import token, users
 from neuron_meet.commands.checks import check_config, doctor
-from neuron_meet.commands.ending import BAD_SETTINGS, FAILED, fail, run, sentences, settings_or_end
+from neuron_meet.commands.ending import BAD_SETTINGS, FAILED, fail, importing, run, sentences, settings_or_end
 from neuron_meet.commands.meetings import prune, rooms
 from neuron_meet.notation import is_loopback
 
@@ -58,12 +58,14 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
         if settings.redis_url is None:
             fail("--workers needs REDIS_URL: by way of Redis the processes know of each other.", BAD_SETTINGS)
         with sentences():
-            from neuron_meet.workers import serve_with_workers  # noqa: PLC0415
+            with importing():
+                from neuron_meet.workers import serve_with_workers  # noqa: PLC0415
 
             code = serve_with_workers(settings, workers)
         sys.exit(code)
     with sentences():
-        from neuron_meet.serving import serve as run_server  # noqa: PLC0415 - other commands need none of it
+        with importing():
+            from neuron_meet.serving import serve as run_server  # noqa: PLC0415 - other commands need none of it
 
         code = run_server(settings)
     sys.exit(code)
@@ -77,7 +79,8 @@ def worker(number: int, listener: int, lifeline: int) -> None:
     """Serve as one of `serve --workers`, which starts this with its settings in the environment."""
     settings = settings_or_end()
     with sentences():
-        from neuron_meet.workers import serve_as_worker  # noqa: PLC0415
+        with importing():
+            from neuron_meet.workers import serve_as_worker  # noqa: PLC0415
 
         code = serve_as_worker(settings, number, listener, lifeline)
     sys.exit(code)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from neuron_meet.commands.ending import importing
 from neuron_meet.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def stored(settings: Settings) -> AsyncGenerator[Database]:
     """A started client of the database of the settings. Raises DatabaseUnreachable."""
-    from neuron_meet.store.client import IDLE_SECONDS, Database  # noqa: PLC0415 -- needs the generated client
-    from neuron_meet.store.provision import opened  # noqa: PLC0415
+    with importing():
+        from neuron_meet.store.client import IDLE_SECONDS, Database  # noqa: PLC0415 -- needs the generated client
+        from neuron_meet.store.provision import opened  # noqa: PLC0415
 
     async with opened(settings) as url:
         # Four are the fewest of which two are this process's own: no command waits for Node.js to start.
