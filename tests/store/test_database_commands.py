@@ -30,16 +30,51 @@ async def external(password_server: PasswordServer) -> AsyncIterator[str]:
     yield password_server.url(database="meetings")
 
 
-async def walk_through(checkout: Scratch) -> None:
-    """Every `db` command, on an empty database."""
+async def deployed(checkout: Scratch) -> None:
+    """`db status` and `db deploy`, on an empty database."""
     behind = await checkout.run("db", "status")
     assert (behind.code, behind.err) == (1, "")
     assert "0_init: not applied" in behind.out
 
-    deployed = await checkout.run("db", "deploy")
-    assert deployed.code == 0, deployed.err
-    assert f": {', '.join(MIGRATIONS)}." in deployed.out
+    done = await checkout.run("db", "deploy")
+    assert done.code == 0, done.err
+    assert f": {', '.join(MIGRATIONS)}." in done.out
     assert (await checkout.run("db", "deploy")).out.endswith("The database is up to date: nothing to do.\n")
+
+
+async def pushed(checkout: Scratch, before: str, column: str) -> None:
+    """`db push` with one more column, and what `db status` says then."""
+    names = checkout.migrations()
+    checkout.change_schema(before, f"{before}\n  {column} String?")
+    done = await checkout.run("db", "push")
+    assert done.code == 0, done.err
+    assert checkout.migrations() == names
+
+    current = await checkout.run("db", "status")
+    assert (current.code, current.out.splitlines()[-1]) == (0, "The database is up to date.")
+
+
+async def test_commands_on_the_embedded_postgresql(scratch: MakeScratch, postgres_folder: Path) -> None:
+    checkout = scratch(NEURON_MEET_DATA_DIR=str(postgres_folder))
+
+    await deployed(checkout)
+    await pushed(checkout, "avatarUrl    String?", "motto")
+
+    embedded = EmbeddedPostgres(postgres_folder)
+    url = await embedded.start()
+    try:
+        assert await value(url, COLUMNS) == "motto"
+        assert await value(url, HISTORY) == ",".join(checkout.migrations())
+        shared = await checkout.run("db", "status")  # a running server does not keep it to itself
+        assert shared.code == 0, shared.err
+    finally:
+        await embedded.stop()
+
+
+async def test_all_commands_on_an_external_postgresql(scratch: MakeScratch, external: str) -> None:
+    checkout = scratch(DATABASE_URL=external)
+
+    await deployed(checkout)
 
     checkout.change_schema("avatarUrl    String?", "avatarUrl    String?\n  nickname String?")
     migrated = await checkout.run("db", "migrate", "--name", "add_nickname")
@@ -51,35 +86,7 @@ async def walk_through(checkout: Scratch) -> None:
     assert 'ALTER TABLE "User" ADD COLUMN     "nickname" TEXT' in script
     assert "nickname" in (checkout.folder / "neuron_meet/store/generated/models.py").read_text()
 
-    checkout.change_schema("nickname String?", "nickname String?\n  motto String?")
-    pushed = await checkout.run("db", "push")
-    assert pushed.code == 0, pushed.err
-    assert checkout.migrations() == names
-
-    current = await checkout.run("db", "status")
-    assert (current.code, current.out.splitlines()[-1]) == (0, "The database is up to date.")
-
-
-async def test_all_commands_on_the_embedded_postgresql(scratch: MakeScratch, postgres_folder: Path) -> None:
-    checkout = scratch(NEURON_MEET_DATA_DIR=str(postgres_folder))
-
-    await walk_through(checkout)
-
-    embedded = EmbeddedPostgres(postgres_folder)
-    url = await embedded.start()
-    try:
-        assert await value(url, COLUMNS) == "motto,nickname"
-        assert await value(url, HISTORY) == ",".join(checkout.migrations())
-        shared = await checkout.run("db", "status")  # a running server does not keep it to itself
-        assert shared.code == 0, shared.err
-    finally:
-        await embedded.stop()
-
-
-async def test_all_commands_on_an_external_postgresql(scratch: MakeScratch, external: str) -> None:
-    checkout = scratch(DATABASE_URL=external)
-
-    await walk_through(checkout)
+    await pushed(checkout, "nickname String?", "motto")
 
     assert await value(external, COLUMNS) == "motto,nickname"
     assert await value(external, HISTORY) == ",".join(checkout.migrations())
