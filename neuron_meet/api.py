@@ -71,7 +71,7 @@ def build_api(
     """
     users = Users(database)
     attendance = Attendance(database)
-    tokens = Tokens(settings.signing_key, settings.token_life_seconds)
+    tokens = Tokens(settings.signing_key, settings.token_life_seconds, settings.former_signing_keys)
     passwords = Passwords(settings.bcrypt_threads)
     identities = Identities(tokens, users)
     limited = settings.rate_limit_enabled

@@ -19,6 +19,8 @@ from neuron_meet.rates import Rate
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?\s*$")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
 _A_PAIR = 2
+MOST_SECRETS = 4
+"""Each is tried on every token that is none: one or two are there during a change."""
 _BCRYPT_HASH = re.compile(r"^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
@@ -55,6 +57,15 @@ def _rate(value: object) -> object:
 def _parts(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _secret_parts(value: object) -> object:
+    if isinstance(value, str):
+        secrets = tuple(SecretStr(part.strip()) for part in value.split(",") if part.strip())
+        if len(secrets) > MOST_SECRETS:
+            raise ValueError(f"must be at most {MOST_SECRETS} secrets, separated by commas")
+        return secrets
     return value
 
 
@@ -141,6 +152,7 @@ def _duration(value: str) -> str:
 
 RateSetting = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origin_parts), AfterValidator(_origins)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secret_parts)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_network_parts)]
 StunUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_stun)]
 TurnUrls = Annotated[str, AfterValidator(_turn)]

@@ -25,6 +25,7 @@ from neuron_meet.notation import (
     RateSetting,
     ReceiverUrl,
     RedisUrl,
+    Secrets,
     StunUrls,
     TurnUrls,
     duration_seconds,
@@ -124,6 +125,12 @@ class Settings(BaseSettings):
         description="key of the tokens (HS256); required in production and with REDIS_URL, else a random one is "
         "made in NEURON_MEET_DATA_DIR",
         examples=["the output of: openssl rand -base64 48"],
+    )
+    jwt_secret_previous: Secrets = Field(
+        (),
+        description="keys that tokens may be signed with as well, separated by commas, while JWT_SECRET is changed "
+        "(docs/operations.md#changing-secrets)",
+        examples=["the value that JWT_SECRET had until now"],
     )
     jwt_expires_in: Duration = Field("7d", description="life of a token: 7d, 12h, 3600 (seconds)")
     bcrypt_threads: int = Field(2, ge=1, le=64, description="passwords hashed at the same time")
@@ -233,6 +240,11 @@ class Settings(BaseSettings):
         description="what whoever asks there must know; without it only metrics, and only on a loopback address",
         examples=["the output of: openssl rand -base64 48"],
     )
+    admin_token_previous: Secrets = Field(
+        (),
+        description="tokens that are taken as well, separated by commas, while ADMIN_TOKEN is changed",
+        examples=["the value that ADMIN_TOKEN had until now"],
+    )
     admin_ui_username: str | None = Field(
         None,
         description="name to look with by Socket.IO's Admin UI, at the same address; none may without it",
@@ -275,6 +287,7 @@ class Settings(BaseSettings):
         """Rules about several settings: every broken one has its line."""
         if broken := [
             *self._unsafe_secret(),
+            *self._unsafe_former_secrets(),
             *self._open_administration(),
             *self._half_an_admin_ui(),
             *self._one_port_for_both(),
@@ -301,6 +314,29 @@ class Settings(BaseSettings):
                 f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes, which can be guessed. "
                 "Set a longer one, for example from: openssl rand -base64 48"
             )
+
+    def _unsafe_former_secrets(self) -> Iterator[str]:
+        if self.production and any(
+            is_known_secret(secret) or len(secret.encode()) < MIN_SECRET_BYTES
+            for secret in self.former_signing_keys
+        ):
+            yield (
+                f"JWT_SECRET_PREVIOUS holds a known default, or one shorter than {MIN_SECRET_BYTES} bytes: with it "
+                "anybody could still issue tokens. Take it out: everybody signs in anew"
+            )
+        if any(
+            len(token.get_secret_value().encode()) < MIN_SECRET_BYTES for token in self.admin_token_previous
+        ):
+            yield (
+                f"ADMIN_TOKEN_PREVIOUS holds one shorter than {MIN_SECRET_BYTES} bytes, which can be guessed. "
+                "Take it out"
+            )
+        for name in ("jwt_secret", "admin_token"):
+            if getattr(self, f"{name}_previous") and getattr(self, name) is None:
+                yield (
+                    f"{name.upper()}_PREVIOUS is set, and {name.upper()} is not: it counts only beside that. Set "
+                    "both, or neither"
+                )
 
     def _open_administration(self) -> Iterator[str]:
         if self.admin_port is None:
@@ -353,6 +389,11 @@ class Settings(BaseSettings):
         if self.jwt_secret is None:
             raise RuntimeError("there is no JWT_SECRET: with_secret makes one")
         return self.jwt_secret.get_secret_value()
+
+    @property
+    def former_signing_keys(self) -> tuple[str, ...]:
+        """Secrets that tokens may be signed with as well, while the secret is changed."""
+        return tuple(secret.get_secret_value() for secret in self.jwt_secret_previous)
 
     @property
     def token_life_seconds(self) -> int:

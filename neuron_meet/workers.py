@@ -114,12 +114,13 @@ def _listening(settings: Settings) -> socket.socket:
 def _environment(settings: Settings, database_url: str) -> dict[str, str]:
     """A worker's environment: this process's, and what it does not say of the settings.
 
-    The secret too: one that starts later, in the place of one that died, has the others' even if `.env` was changed.
+    The secrets too: one that starts later, in the place of one that died, has the others' even if `.env` was changed.
     """
     environment = os.environ | {
         "HOST": settings.bind_host,
         "PORT": str(settings.port),
         "JWT_SECRET": settings.signing_key,
+        "JWT_SECRET_PREVIOUS": ",".join(settings.former_signing_keys),
     }
     if settings.database_url is None:
         environment |= {"DATABASE_URL": database_url, "DIRECT_URL": database_url}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +30,14 @@ class Claims:
 
 
 class Tokens:
-    """Issues and verifies tokens with one secret. Pure and fast (about 20 µs): call it on the event loop."""
+    """Issues tokens with one secret, and verifies those of it and of former ones. Pure and fast (about 20 µs for each
+    secret): call it on the event loop.
+    """
 
-    def __init__(self, secret: str, life_seconds: int) -> None:
+    def __init__(self, secret: str, life_seconds: int, former: Sequence[str] = ()) -> None:
+        """`former`: secrets that tokens may be signed with as well (docs/operations.md#changing-secrets)."""
         self._secret = secret
+        self._all = (secret, *former)
         self._life_seconds = life_seconds
         # Any: PyJWT's annotations name classes of `cryptography`, which HS256 does not need.
         self._jwt: Any = jwt.PyJWT()
@@ -44,22 +49,14 @@ class Tokens:
         return str(self._jwt.encode(claims, self._secret, ALGORITHM))
 
     def verify(self, token: str) -> Claims:
-        """The claims of a token that is signed with our secret and has not expired.
+        """The claims of a token that is signed with one of our secrets and has not expired.
 
         No leeway: issuer and verifier are one server. `iat` is not compared with the clock, which the former
         server's library did not do either. Raises :class:`InvalidTokenError`.
         """
         if len(token) > _LONGEST_TOKEN:
             raise InvalidTokenError
-        try:
-            claims: dict[str, Any] = self._jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                options={"require": ["exp", "sub"], "verify_iat": False, "verify_aud": False},
-            )
-        except (jwt.InvalidTokenError, ValueError):  # ValueError: lone surrogates and the like
-            raise InvalidTokenError from None
+        claims = self._decoded(token)
         subject, email, expiry = claims["sub"], claims.get("email"), claims["exp"]
         if not isinstance(subject, str) or not subject:
             raise InvalidTokenError
@@ -67,3 +64,18 @@ class Tokens:
         if isinstance(expiry, bool) or not isinstance(expiry, int | float) or expiry > _LAST_MOMENT:
             raise InvalidTokenError
         return Claims(sub=subject, email=email if isinstance(email, str) else "", exp=int(expiry))
+
+    def _decoded(self, token: str) -> dict[str, Any]:
+        for secret in self._all:
+            try:
+                return self._jwt.decode(
+                    token,
+                    secret,
+                    algorithms=[ALGORITHM],
+                    options={"require": ["exp", "sub"], "verify_iat": False, "verify_aud": False},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            except (jwt.InvalidTokenError, ValueError):  # ValueError: lone surrogates and the like
+                break
+        raise InvalidTokenError

@@ -7,7 +7,7 @@ metrics alone, and settings.py sees to it that the address is a loopback one.
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -59,8 +59,9 @@ async def admin_server(
     if settings.admin_port is None:
         yield None
         return
-    token = settings.admin_token.get_secret_value() if settings.admin_token else None
-    app = web.Application(middlewares=[problems_middleware(unavailable), _asking_for(token)])
+    secrets = (settings.admin_token, *settings.admin_token_previous) if settings.admin_token else ()
+    tokens = [secret.get_secret_value() for secret in secrets]
+    app = web.Application(middlewares=[problems_middleware(unavailable), _asking_for(tokens)])
     app.add_routes(routes)
     if attach is not None:
         attach(app)
@@ -78,19 +79,19 @@ async def admin_server(
         for each in sockets:
             await web.SockSite(runner, each).start()
         url = url_of(settings.admin_host, sockets[0].getsockname()[1])
-        log.info("admin address", url=url, token=token is not None)
+        log.info("admin address", url=url, token=bool(tokens))
         yield url
     finally:
         await runner.cleanup()
 
 
-def _asking_for(token: str | None) -> Middleware:
-    """Lets nobody pass who does not know `token`; with None everybody (there is nothing but metrics then)."""
+def _asking_for(tokens: Sequence[str]) -> Middleware:
+    """Lets nobody pass who knows none of `tokens`; without any everybody (there is nothing but metrics then)."""
 
     @web.middleware
     async def ask(request: web.Request, handler: Handler) -> web.StreamResponse:
         itself = request.path.startswith(SOCKET_IO_PREFIX)  # a 404 where nothing is attached there
-        if token is None or itself or request.path in OPEN_TO_ALL or _knows(request, token):
+        if not tokens or itself or request.path in OPEN_TO_ALL or _knows(request, tokens):
             return await handler(request)
         seldom(
             log.warning,
@@ -103,11 +104,13 @@ def _asking_for(token: str | None) -> Middleware:
     return ask
 
 
-def _knows(request: web.Request, token: str) -> bool:
-    """Whether the request carries the token; takes the same time whatever it carries instead."""
+def _knows(request: web.Request, tokens: Sequence[str]) -> bool:
+    """Whether the request carries one of the tokens; takes the same time whatever it carries instead."""
     scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     # Digests of equal length: compare_digest alone would tell the length.
-    return scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), _digest(token))
+    digest = _digest(given.strip())
+    is_known = [hmac.compare_digest(digest, _digest(token)) for token in tokens]
+    return scheme.lower() == "bearer" and any(is_known)
 
 
 def _digest(text: str) -> bytes:

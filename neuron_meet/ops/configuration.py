@@ -142,6 +142,8 @@ def _shown(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple) and any(isinstance(part, SecretStr) for part in value):  # pyright: ignore[reportUnknownVariableType]
+        return NOT_SHOWN
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return f"{value:g}" if isinstance(value, float) else str(value)

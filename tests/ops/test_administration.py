@@ -14,6 +14,7 @@ import pytest
 from aiohttp import ClientSession
 
 from neuron_meet.app import running
+from neuron_meet.ops.configuration import effective
 from neuron_meet.ops.logs import STATE, set_level
 from tests.wire.clients import Driver
 from tests.wire.meeting import NOWHERE, SECRET, Meet, enter, meeting_on, settings_for
@@ -85,6 +86,19 @@ async def test_nobody_gets_in_without_the_token(office: Office) -> None:
         assert "ADMIN_TOKEN" in await page.text()
     status, _ = await office.meet.rest("GET", "/rooms")
     assert status != 401  # the public address has none of it
+
+
+async def test_the_former_token_holds_while_it_is_changed(database_url: str) -> None:
+    former = "the-token-until-now-of-at-least-32-bytes"
+    settings = settings_for(admin_port=0, admin_token=TOKEN, admin_token_previous=former)
+    async with running(settings, database_url) as server, ClientSession(server.admin_url) as session:
+        for token, status in ((TOKEN, 200), (former, 200), (f"{former},{TOKEN}", 401), ("", 401)):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with session.get("/settings", headers=headers) as answer:
+                assert answer.status == status, token
+                text = await answer.text()
+                assert former not in text
+    assert effective(settings)["ADMIN_TOKEN_PREVIOUS"] == "(set, not shown)"
 
 
 async def test_rooms_people_and_settings_are_seen(office: Office) -> None:

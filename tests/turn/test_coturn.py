@@ -27,6 +27,7 @@ from tests.turn.stun import IPV6, TCP, Allocation, TurnClient
 from tests.wire.meeting import settings_for
 
 SECRET = "the secret of coturn and of the server"
+NEXT = "the one that both have next (docs/operations.md, Changing secrets)"
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 
 
@@ -106,6 +107,7 @@ async def relay(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Relay
         f"listening-port={relay.port}",
         f"userdb={folder / 'users'}",
         f"pidfile={folder / 'pid'}",
+        f"static-auth-secret={NEXT}",
         "log-file=stdout",
         "no-tls",
         "no-dtls",
@@ -153,6 +155,14 @@ async def test_an_expired_credential_is_refused(relay: Relay) -> None:
     )
     assert (await relay.allocate(as_browser(fresh))).relayed is not None
     assert await relay.allocate(as_browser(expired)) == Allocation(error=401)
+
+
+async def test_the_secret_is_changed_without_anybody_being_refused(relay: Relay) -> None:
+    """coturn knows both meanwhile; servers have the one or the other."""
+    for secret in (SECRET, NEXT):
+        settings = Settings.model_validate({"node_env": "test", **relay.settings, "turn_secret": secret})
+        given = as_browser(IceServers(settings).for_member("ada"))
+        assert (await relay.allocate(given)).relayed is not None, secret
 
 
 async def test_a_changed_credential_is_refused(relay: Relay) -> None:

@@ -140,6 +140,28 @@ BROKEN: list[tuple[dict[str, str], list[str]]] = [
         ],
     ),
     (
+        {"NODE_ENV": "production", "JWT_SECRET": SECRET, "JWT_SECRET_PREVIOUS": f"{SECRET}x,secret"},
+        [
+            "JWT_SECRET_PREVIOUS holds a known default, or one shorter than 32 bytes: with it anybody could still "
+            "issue tokens. Take it out: everybody signs in anew"
+        ],
+    ),
+    (
+        {"JWT_SECRET_PREVIOUS": SECRET, "ADMIN_TOKEN_PREVIOUS": SECRET[:20]},
+        [
+            "ADMIN_TOKEN_PREVIOUS holds one shorter than 32 bytes, which can be guessed. Take it out",
+            "JWT_SECRET_PREVIOUS is set, and JWT_SECRET is not: it counts only beside that. Set both, or neither",
+            "ADMIN_TOKEN_PREVIOUS is set, and ADMIN_TOKEN is not: it counts only beside that. Set both, or neither",
+        ],
+    ),
+    (
+        {"JWT_SECRET": SECRET, "JWT_SECRET_PREVIOUS": ",".join([SECRET] * 5)},
+        [
+            "JWT_SECRET_PREVIOUS: must be at most 4 secrets, separated by commas. For example: "
+            "JWT_SECRET_PREVIOUS=the value that JWT_SECRET had until now"
+        ],
+    ),
+    (
         {"JWT_EXPIRES_IN": "tomorrow"},
         [
             "JWT_EXPIRES_IN is 'tomorrow', which cannot be used: must be a duration of at least a second, such as "

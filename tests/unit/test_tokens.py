@@ -97,3 +97,19 @@ def test_a_changed_payload_is_refused() -> None:
     header, _, signature = TOKENS.issue("cabc", "a@b.test").split(".")
     with pytest.raises(InvalidTokenError):
         TOKENS.verify(f"{header}.{part(payload(sub='cxyz'))}.{signature}")
+
+
+def test_tokens_of_former_secrets_are_taken_and_none_are_issued() -> None:
+    former = Tokens("another-secret-of-at-least-32-bytes-then", 60)
+    both = Tokens(
+        SECRET, 60, ("a-third-secret-of-at-least-32-bytes", "another-secret-of-at-least-32-bytes-then")
+    )
+    assert both.verify(former.issue("cabc", "a@b.test")).sub == "cabc"
+    assert TOKENS.verify(both.issue("cabc", "a@b.test")).sub == "cabc"
+    with pytest.raises(InvalidTokenError):
+        former.verify(both.issue("cabc", "a@b.test"))
+    expired = jwt.encode(payload(exp=1), "another-secret-of-at-least-32-bytes-then", "HS256")
+    unknown = jwt.encode(payload(), "a-fourth-secret-of-at-least-32-bytes", "HS256")
+    for refused in (expired, unknown):
+        with pytest.raises(InvalidTokenError):
+            both.verify(refused)
