@@ -155,6 +155,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
             pool_size=settings.database_pool_size,
             timeout_seconds=settings.database_timeout_seconds,
             host_idle_seconds=IDLE_SECONDS,
+            slow_seconds=settings.slow_seconds,
         )
         await database.start()
         stack.push_async_callback(database.stop)
@@ -197,7 +198,13 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         )
         limits = EventLimits(settings, counts)
         sockets = _sockets(settings, Handshake(api.tokens), limits, addresses, bounds)
-        dispatcher = Dispatcher(signaling, limits, max_sdp_bytes=settings.max_payload_bytes, audit=audit)
+        dispatcher = Dispatcher(
+            signaling,
+            limits,
+            max_sdp_bytes=settings.max_payload_bytes,
+            audit=audit,
+            slow_seconds=settings.slow_seconds,
+        )
         sockets.serve(dispatcher)
         signaling.deliver = signaling.deliver_here = sockets.deliver
         sockets.attach(api.application)

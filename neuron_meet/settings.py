@@ -6,6 +6,7 @@ The variable's name is the field's name in capitals. README's table lists the sa
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,6 +276,11 @@ class Settings(BaseSettings):
     )
 
     # -- logs
+    slow_event_ms: int = Field(
+        1_000,
+        ge=0,
+        description="events and database calls that take so long are logged, with what they waited for; 0: none",
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], InAnyCase] = Field(
         "info", description="least level logged"
     )
@@ -394,6 +400,11 @@ class Settings(BaseSettings):
     def former_signing_keys(self) -> tuple[str, ...]:
         """Secrets that tokens may be signed with as well, while the secret is changed."""
         return tuple(secret.get_secret_value() for secret in self.jwt_secret_previous)
+
+    @property
+    def slow_seconds(self) -> float:
+        """From how many seconds on something is slow."""
+        return self.slow_event_ms / 1000 if self.slow_event_ms else math.inf
 
     @property
     def token_life_seconds(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from neuron_meet.cluster.keys import Keys
 from neuron_meet.cluster.line import Line
 from neuron_meet.errors import PresenceUnavailable
 from neuron_meet.failure import ForeseenFailure
+from neuron_meet.slowness import REDIS, waited
 
 T = TypeVar("T")
 
@@ -191,6 +193,7 @@ class Link:
 
     async def within(self, work: Awaitable[T]) -> T:
         """`work`, by its deadline. Raises PresenceUnavailable."""
+        begun = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
                 return await work
@@ -199,6 +202,8 @@ class Link:
             raise (WrongKind if "WRONGTYPE" in str(error) else PresenceUnavailable) from error
         except LINK_ERRORS as error:
             raise PresenceUnavailable from error
+        finally:
+            waited(REDIS, time.monotonic() - begun)
 
     async def names(self, pattern: str, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Call `take` with each key that a glob pattern matches, perhaps more than once. Looks at every key that Redis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,7 @@ from neuron_meet.signaling.join import join_room
 from neuron_meet.signaling.lane import Lane
 from neuron_meet.signaling.limits import EventLimits, Pace
 from neuron_meet.signaling.presence.room import LiveRoom
+from neuron_meet.slowness import say_slow_event, watched
 from neuron_meet.store.errors import StoreError, code_of
 
 log = structlog.get_logger(__name__)
@@ -63,11 +65,19 @@ class Dispatcher:
     """
 
     def __init__(
-        self, signaling: Signaling, limits: EventLimits, *, max_sdp_bytes: int, audit: Audit = NOWHERE
+        self,
+        signaling: Signaling,
+        limits: EventLimits,
+        *,
+        max_sdp_bytes: int,
+        audit: Audit = NOWHERE,
+        slow_seconds: float = math.inf,
     ) -> None:
+        """An event that takes longer than `slow_seconds` is logged (slowness.py)."""
         self._signaling = signaling
         self._controls = HostControls(signaling.presence, audit)
         self._limits = limits
+        self._slow_seconds = slow_seconds
         self._commands = commands(
             max_message_length=signaling.max_message_length,
             max_sdp_bytes=max_sdp_bytes,
@@ -204,7 +214,14 @@ class Dispatcher:
             span.note(tracing.SOCKET, caller.sid)
             if member := self._signaling.presence.participant(caller.sid):
                 span.note(tracing.ROOM, member.room_id)
-            span.note(tracing.RESULT, await handle())
+            started, waits = time.monotonic(), watched()
+            result = await handle()
+            span.note(tracing.RESULT, result)
+        seconds = time.monotonic() - begun
+        if seconds >= self._slow_seconds:
+            member = member or self._signaling.presence.participant(caller.sid)
+            who = {"sid": caller.sid, "room": member.room_code if member else None}
+            say_slow_event(name, result, seconds, started - begun, waits, **who)
 
     async def _handle(
         self,

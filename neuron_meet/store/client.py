@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -99,17 +100,19 @@ class Database:
         host_idle_seconds: float | None = None,
         node: Path | None = None,
         schema: Path | None = None,
+        slow_seconds: float = math.inf,
     ) -> None:
         """`node` and `schema` default to the Node.js that is found and the schema that the client was made from.
 
         With `host_idle_seconds` the engine's host, a Node.js process, is there only while something needs it, and
-        so long after. None keeps it from start to stop.
+        so long after. None keeps it from start to stop. Calls that take longer than `slow_seconds` are logged.
         """
         self._url = url
         self._pool_size = pool_size
         self._timeout = timeout_seconds
         self._host_idle = host_idle_seconds
         self._node = node
+        self._slow_seconds = slow_seconds
         self._schema = schema or PACKAGED_SCHEMA_PATH
         self._supervisor: EngineSupervisor | None = None
         self._engine: PlanEngine | None = None
@@ -141,6 +144,7 @@ class Database:
         pool = Pool(address, own, self._timeout) if own else None
         ready = ReadyPlans.read(self._schema, address.schema) if pool else ReadyPlans.none()
         self._engine = engine = PlanEngine(supervisor, self._timeout, pool, ready.plans)
+        engine.calls = Calls(self._slow_seconds)
         try:
             if self._host_idle is not None and pool is not None and ready.plans:
                 supervisor.start_at_rest()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 
 from neuron_meet.durations import Durations
+from neuron_meet.slowness import say_slow_call, waited
 
 
 class Calls:
@@ -13,12 +15,18 @@ class Calls:
     `errors` has the failed ones by operation, model and exception, which are among `durations` too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slow_seconds: float = math.inf) -> None:
+        """A call that takes longer than `slow_seconds` is logged."""
+        self._slow_seconds = slow_seconds
         self.durations: defaultdict[tuple[str, str], Durations] = defaultdict(Durations)
         self.errors: Counter[tuple[str, str, str]] = Counter()
 
     def done(self, operation: str, model: str, seconds: float, error: BaseException | None = None) -> None:
         """Count one call."""
-        self.durations[operation, model].add(seconds)
+        what = (operation, model)
+        self.durations[what].add(seconds)
+        waited(what, seconds)
+        if seconds >= self._slow_seconds:
+            say_slow_call(what, seconds)
         if error is not None:
             self.errors[operation, model, type(error).__name__] += 1

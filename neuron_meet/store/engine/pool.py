@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Coroutine
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from neuron_meet.slowness import CONNECTION, waited
 from neuron_meet.store.engine.address import DatabaseAddress
 
 _CLOSE_SECONDS = 1.0
@@ -116,8 +118,11 @@ class Pool:
             connection = self.take_idle()
             if connection is not None:
                 return connection
+            begun = time.monotonic()
             if self._open < self._size and (not behind or self._may_work_behind()):
-                return await (self._connect_behind() if behind else self._connect())
+                connection = await (self._connect_behind() if behind else self._connect())
+                waited(CONNECTION, time.monotonic() - begun)
+                return connection
             future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             (self._waiting_behind if behind else self._waiting).append(future)
             try:
@@ -126,6 +131,7 @@ class Pool:
                 if future.done() and not future.cancelled():
                     self._pass_on(future.result())
                 raise
+            waited(CONNECTION, time.monotonic() - begun)
             if connection is not None:
                 return connection
         raise asyncpg.InterfaceError("The pool is closed.")
