@@ -31,6 +31,7 @@ from neuron_meet.realtime.bounds import HALF_MESSAGES, KEPT, UNFETCHED, Bounds
 from neuron_meet.realtime.server import MeetingServer
 from neuron_meet.rest.address import ClientAddresses
 from neuron_meet.rest.connections import BoundedRunner, Connections
+from neuron_meet.rest.malformed import Door
 from neuron_meet.rest.origins import Origins
 from neuron_meet.rooms.removals import DENIED_SECONDS, MAX_REMOVALS, Removals
 from neuron_meet.settings import Settings
@@ -212,7 +213,7 @@ async def assembled(settings: Settings, database_url: str) -> AsyncGenerator[Ser
         if node is not None:
             await _join_cluster(stack, node, signaling, sockets, lease)
 
-        runner = _runner(api.application, settings, addresses, bounds)
+        runner = _runner(api.application, settings, addresses, bounds, sockets.eio.admit)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(sockets.close_all)
@@ -353,12 +354,12 @@ async def _finish_writing(signaling: Signaling, patience: Patience) -> None:
 
 
 def _runner(
-    app: web.Application, settings: Settings, addresses: ClientAddresses, bounds: Bounds
+    app: web.Application, settings: Settings, addresses: ClientAddresses, bounds: Bounds, door: Door
 ) -> BoundedRunner:
     connections = Connections(
         _at_once(settings, addresses), addresses.is_proxy, bounds.half_messages, bounds.shares
     )
-    return BoundedRunner(app, connections, handle_signals=False, shutdown_timeout=2)
+    return BoundedRunner(app, connections, door, handle_signals=False, shutdown_timeout=2)
 
 
 def _at_once(settings: Settings, addresses: ClientAddresses) -> AtOnce:
@@ -396,7 +397,7 @@ def _sockets(
     return MeetingServer(
         handshake=handshake,
         allow_connection_from=limits.allow_connection_from,
-        allow_connection_anywhere=limits.allow_connection_anywhere,
+        allow_connection_anywhere=limits.allow_connection_anywhere if limits.shared is not None else None,
         client_address=addresses,
         bounds=bounds,
         max_packet_bytes=max(1_000_000, 4 * settings.max_payload_bytes),

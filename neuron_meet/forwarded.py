@@ -64,6 +64,12 @@ def read_address(text: str) -> Address | None:
     return mapped or address
 
 
+@lru_cache(maxsize=1024)
+def address_text(host: str) -> str:
+    """How the address of a TCP peer is written here; `host` itself where it is none ("" of a unix socket)."""
+    return str(read_address(host) or host)
+
+
 def _unquoted(text: str) -> str:
     quoted = len(text) > 1 and text[0] == text[-1] == '"'
     return _ESCAPED.sub(r"\1", text[1:-1]) if quoted else text

@@ -7,7 +7,7 @@ what a packet of a meeting costs: without a pace one sender has all of the proce
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from neuron_meet.rates import Buckets, Rate
 from neuron_meet.shares import Shares
@@ -36,15 +36,21 @@ class Pace:
         self.waiting = 0
         """How many requests wait for their turn."""
 
-    async def keep(self, address: str) -> None:
-        """Return when a request of `address` may be handled."""
-        buckets = self._buckets
-        if buckets is not None and (seconds := buckets.charge(address)) and not self._shared(address):
-            self.waiting += 1
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self.waiting -= 1
+    def keep(self, address: str) -> Awaitable[None] | None:
+        """None where a request of `address` may be handled now, as most may; else what ends when it may."""
+        seconds = 0.0 if self._buckets is None else self._buckets.charge(address)
+        if seconds and not self._shared(address):
+            return self._wait(address, seconds)
+        if self._shares is None or self._shares.of(address).take(FRAMES_A_REQUEST):
+            return None
+        return self._shares.of(address).turn(FRAMES_A_REQUEST)
+
+    async def _wait(self, address: str, seconds: float) -> None:
+        self.waiting += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.waiting -= 1
         if self._shares is not None:
             await self._shares.of(address).turn(FRAMES_A_REQUEST)
 

@@ -148,9 +148,11 @@ class Bucket:
 
     def charge(self, rate: Rate) -> float:
         """Take a token, of the next ones where there is none. Returns the seconds until it would have been there."""
-        self.empty(rate)
-        self._tokens -= 1
-        return max(0.0, -self._tokens * rate.seconds / rate.count)
+        now, most = monotonic(), rate.count
+        tokens = self._tokens + (now - self._at) * most / rate.seconds
+        self._tokens = tokens = (min(most, tokens)) - 1
+        self._at = now
+        return 0.0 if tokens >= 0 else -tokens * rate.seconds / most
 
     def give_back(self) -> None:
         """A token that was taken is not used."""
@@ -194,10 +196,12 @@ class Buckets:
         """Take a token of the address, and of each network around it, there or not. Returns the seconds until all of
         them would have been there.
         """
-        return max(
-            self._bucket(key, self._rates[times]).charge(self._rates[times])
-            for key, times in counted(address)
-        )
+        longest = 0.0
+        for key, times in counted(address):
+            rate = self._rates[times]
+            seconds = self._bucket(key, rate).charge(rate)
+            longest = max(longest, seconds)
+        return longest
 
     def _bucket(self, key: str, rate: Rate) -> Bucket:
         buckets = self._buckets

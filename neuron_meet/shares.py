@@ -75,10 +75,16 @@ class Share:
             self.is_out()
         return turn
 
+    def take(self, cost: int) -> bool:
+        """Whether something that costs as much as so many frames may be handled now; it is counted then."""
+        if self._line or (self.used >= self.limit and self.is_out()):
+            return False
+        self.used += cost
+        return True
+
     async def turn(self, cost: int) -> None:
         """Return when something that costs as much as so many frames may be handled."""
-        if not self._line and not (self.used >= self.limit and self.is_out()):
-            self.used += cost
+        if self.take(cost):
             return
         called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self.wait(lambda: called.done() or called.set_result(None), cost)
@@ -120,17 +126,21 @@ class Shares:
 
     def __init__(self) -> None:
         self._shares: WeakValueDictionary[str, Share] = WeakValueDictionary()
-        self._recent: set[Share] = set()
+        self._recent: dict[str, Share] = {}
+        """By the address itself."""
 
     def of(self, address: str) -> Share:
         """The share of a client's address."""
+        recent = self._recent.get(address)
+        if recent is not None:
+            return recent
         key = widest(address)
         share = self._shares.get(key)
         if share is None:
             share = self._shares[key] = Share()
         if not self._recent:
             asyncio.get_running_loop().call_later(KEPT_SECONDS, self._recent.clear)
-        self._recent.add(share)
+        self._recent[address] = share
         return share
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from binascii import b2a_base64
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -23,6 +25,9 @@ from neuron_meet.repeats import seldom
 log = structlog.get_logger(__name__)
 
 CLOSING_STEPS_A_SECOND = 20
+ID_BYTES = 12
+IDS_AT_ONCE = 100
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 RETRY_AFTER_SECONDS = "10"
 
 
@@ -58,7 +63,7 @@ class EngineServer(engineio.AsyncServer):
         *,
         sink: ConnectionSink,
         allow_connection_from: Callable[[str], bool],
-        allow_connection_anywhere: Callable[[str], Awaitable[bool]],
+        allow_connection_anywhere: Callable[[str], Awaitable[bool]] | None,
         client_address: Callable[[web.Request], str],
         bounds: Bounds,
         **options: Any,
@@ -79,10 +84,13 @@ class EngineServer(engineio.AsyncServer):
         self.sockets: dict[str, EngineSocket] = {}
         self.slow_dropped = 0
         self.flooding_dropped = 0
+        self._random: list[bytes] = []
+        self._path = ""
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Answer every method at that path: upstream leaves all but three to the application."""
-        app.router.add_route(hdrs.METH_ANY, f"/{engineio_path.strip('/')}/", self.handle_request)
+        self._path = f"/{engineio_path.strip('/')}/"
+        app.router.add_route(hdrs.METH_ANY, self._path, self.handle_request)
 
     def flush_soon(self, socket: EngineSocket) -> None:
         """Flush a socket at the end of this turn of the loop."""
@@ -94,6 +102,17 @@ class EngineServer(engineio.AsyncServer):
         sockets, self._to_flush = self._to_flush, []
         for socket in sockets:
             socket.flush()
+
+    def generate_id(self) -> str:
+        """A session's id, as upstream's: 12 random bytes and a number. The random ones are taken from the system for
+        many at once, a call each was a fiftieth of a connect.
+        """
+        if not self._random:
+            fresh = os.urandom(IDS_AT_ONCE * ID_BYTES)
+            self._random = [fresh[at : at + ID_BYTES] for at in range(0, len(fresh), ID_BYTES)]
+        number = self.sequence_number = (self.sequence_number + 1) & 0xFFFFFF
+        encoded = b2a_base64(self._random.pop() + number.to_bytes(3), newline=False)
+        return encoded.translate(_URL_SAFE).decode()
 
     async def close_all(self, seconds: float, *, held: bool = False) -> None:
         """End every connection, evenly spread, and wait until the peers know (upstream's `shutdown` closes none).
@@ -118,20 +137,19 @@ class EngineServer(engineio.AsyncServer):
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """A request to the Engine.IO path.
 
-        Upstream turns each into a WSGI environment and looks at it from all sides. A new websocket, asked for as
-        every client of the protocol does and with nothing in its way, goes without that; the rest, and whatever
-        is to be refused, goes through upstream. Requests of a session have a pace of its own (`LIMIT_FRAMES`).
+        Upstream turns each into a WSGI environment and looks at it from all sides. What :meth:`admit` takes goes
+        without that. Requests of a session have a pace of its own (`LIMIT_FRAMES`).
         """
-        is_new = request.rel_url.raw_query_string == _NEW_WEBSOCKET
-        if is_new or request.query.get("sid") not in self.sockets:
-            await self.bounds.pace.keep(self._client_address(request))
+        if _REFUSAL not in request and (answer := await self.admit(request)) is not None:
+            return answer
+        refusal = request.get(_REFUSAL)
+        if refusal is not None:
+            return await self._make_response(refusal, self._translate(request))
         if (
-            is_new
-            and not self.draining
-            and self._welcomes_origin(request)
-            and (upgrade := _upgrade(request)) is not None
+            request.query.get("sid") not in self.sockets
+            and (turn := self.bounds.pace.keep(self._client_address(request))) is not None
         ):
-            return await self._open_websocket(request, upgrade)
+            await turn
         refusal = self._refuse_request(request)
         if refusal is not None:
             answer = await self._make_response(refusal, self._translate(request))
@@ -140,6 +158,35 @@ class EngineServer(engineio.AsyncServer):
         if answer.status >= _ERRORS and hdrs.UPGRADE in request.headers and "sid" in request.query:
             answer.force_close()  # a session asks for many websockets: they do not stay as idle connections
         return answer
+
+    async def admit(self, request: web.Request) -> web.StreamResponse | None:
+        """Serve a new websocket, asked for as every client of the protocol does and with nothing in its way, to its
+        end. None for every other request, and for one that is refused: :meth:`handle_request` answers those.
+
+        May be asked before the application has looked at the request: middlewares and routes do nothing for it, and
+        are a tenth of a connect.
+        """
+        if (
+            request.rel_url.raw_query_string != _NEW_WEBSOCKET
+            or request.path != self._path
+            or self.draining
+            or not self._welcomes_origin(request)
+            or (upgrade := _upgrade(request)) is None
+        ):
+            return None
+        address = self._client_address(request)
+        if (turn := self.bounds.pace.keep(address)) is not None:
+            await turn
+        refusal = await self._refuse_connection(address, upgradable=True)
+        if refusal is not None:
+            request[_REFUSAL] = refusal
+            return None
+        socket, opening = self._new_socket(address, [])
+        websocket = WebSocket(socket.run, self)
+        try:
+            return await websocket.answer(request, upgrade, websocket_text(opening))
+        finally:
+            socket.end(self.reason.TRANSPORT_CLOSE, abort=True)  # where it did not get as far as a websocket
 
     def _refuse_request(self, request: web.Request) -> dict[str, Any] | None:
         """The answer to a request that is wrong in a way that upstream would not see, or not say; None elsewhere."""
@@ -184,18 +231,6 @@ class EngineServer(engineio.AsyncServer):
         named["HTTP_FORWARDED"] = ",".join(request.headers.getall(hdrs.FORWARDED, ()))
         return self.cors_allowed_origins(origin, named)
 
-    async def _open_websocket(self, request: web.Request, upgrade: Upgrade) -> web.StreamResponse:
-        address = self._client_address(request)
-        refusal = await self._refuse_connection(address, upgradable=True)
-        if refusal is not None:
-            return await self._make_response(refusal, self._translate(request))
-        socket, opening = self._new_socket(address, [])
-        websocket = WebSocket(socket.run, self)
-        try:
-            return await websocket.answer(request, upgrade, websocket_text(opening))
-        finally:
-            socket.end(self.reason.TRANSPORT_CLOSE, abort=True)  # where it did not get as far as a websocket
-
     async def _refuse_connection(self, address: str, *, upgradable: bool) -> dict[str, Any] | None:
         """What is answered instead of a new connection; None where it is welcome."""
         if not self.draining:
@@ -203,7 +238,8 @@ class EngineServer(engineio.AsyncServer):
                 return TOO_MANY
             if not upgradable:
                 return NO_UPGRADE
-            if not await self._allow_connection_anywhere(address) or not self.at_once.has_room(address):
+            anywhere = self._allow_connection_anywhere
+            if anywhere is not None and not (await anywhere(address) and self.at_once.has_room(address)):
                 return TOO_MANY
         return DRAINING if self.draining else None
 
@@ -292,6 +328,8 @@ NO_UPGRADE = _engine_error(BAD_REQUEST)
 """To a websocket handshake without `Upgrade`; without `Connection: upgrade` upstream breaks (500)."""
 
 
+_REFUSAL = web.RequestKey("refusal", dict[str, Any])
+"""What is answered instead of a new websocket."""
 _ERRORS = 400
 """HTTP's first status of an error."""
 _METHODS = frozenset((hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS))

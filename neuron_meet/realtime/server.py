@@ -48,7 +48,7 @@ class MeetingServer(socketio.AsyncServer):
         *,
         handshake: Handshake,
         allow_connection_from: Callable[[str], bool],
-        allow_connection_anywhere: Callable[[str], Awaitable[bool]],
+        allow_connection_anywhere: Callable[[str], Awaitable[bool]] | None,
         client_address: Callable[[web.Request], str],
         bounds: Bounds,
         max_packet_bytes: int,

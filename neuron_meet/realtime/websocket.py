@@ -427,7 +427,7 @@ class Upgrade(web.WebSocketResponse[bool]):
         """Raises web.HTTPBadRequest where the request is no websocket handshake (RFC 6455 §4.2.1)."""
         super().__init__(compress=False, decode_text=False, autoping=False, protocols=_first_offered(request))
         headers = self._handshake(request)[0]
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         self.head = f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode()
         """The answer as bytes (RFC 6455 §4.2.2)."""
         self.set_status(101)
@@ -444,5 +444,7 @@ def _first_offered(request: web.Request) -> tuple[str, ...]:
     one, as the JavaScript server's `ws` does; there is one protocol here, by whatever name.
     """
     offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
-    first = offered.partition(",")[0].strip() if offered else ""
+    if not offered:
+        return ()
+    first = offered.partition(",")[0].strip()
     return (first,) if _TOKEN.fullmatch(first) else ()

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 import structlog
 from aiohttp import web
 
-from neuron_meet.forwarded import Address, elements, read_address
+from neuron_meet.forwarded import Address, address_text, elements, read_address
 
 log = structlog.get_logger(__name__)
 
@@ -34,12 +34,12 @@ class ClientAddresses:
 
     def __call__(self, request: web.BaseRequest) -> str:
         """The address of the request's client."""
+        headers = request.headers
+        if X_FORWARDED_FOR not in headers and FORWARDED not in headers:
+            return address_text(request.remote or "")
         peer = read_address(request.remote or "")
         if peer is None:
             return request.remote or ""
-        headers = request.headers
-        if X_FORWARDED_FOR not in headers and FORWARDED not in headers:
-            return str(peer)
         if not self._trusts(peer):
             self._notice(peer)
             return str(peer)

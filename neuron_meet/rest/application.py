@@ -58,8 +58,11 @@ def build_application(
 def _keeping(pace: Pace, addresses: ClientAddresses) -> Middleware:
     @web.middleware
     async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not request.path.startswith(SOCKET_IO_PREFIX):
-            await pace.keep(addresses(request))
+        if (
+            not request.path.startswith(SOCKET_IO_PREFIX)
+            and (turn := pace.keep(addresses(request))) is not None
+        ):
+            await turn
         return await handler(request)
 
     return keep

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from neuron_meet.errors import TOO_MANY_REQUESTS, UNAVAILABLE, Refusal
 from neuron_meet.holdings import Holdings
 from neuron_meet.rates import widest
 from neuron_meet.rest.http_connection import HttpConnection
-from neuron_meet.rest.malformed import Runner, Server
+from neuron_meet.rest.malformed import Door, Runner, Server
 from neuron_meet.rest.problems import problem_body
 from neuron_meet.shares import Shares
 
@@ -99,7 +100,7 @@ class Connections:
         return _refusal(UNAVAILABLE if lacking == ALL else TOO_MANY_REQUESTS)
 
     def _say_refused(self, lacking: str) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         if now >= self._silent_until:  # anybody can have this said
             self._silent_until = now + SILENT_SECONDS
             setting = "MAX_CONNECTIONS" if lacking == ALL else "MAX_CONNECTIONS_ADDRESS"
@@ -108,18 +109,23 @@ class Connections:
     def joined(self, connection: HttpConnection) -> None:
         """A connection is there."""
         connection.admitted = True
-        connection.made_at = asyncio.get_running_loop().time()
+        connection.made_at = monotonic()
         self.at_once.take(connection.address)
         self._all[connection] = self._new[connection] = None
-        self._groups.setdefault(widest(connection.address), {})[connection] = None
-        self._sweep_soon()
+        group = self._groups.get(key := widest(connection.address))
+        if group is None:
+            group = self._groups[key] = {}
+        group[connection] = None
+        if self._sweep is None:
+            self._sweep_soon()
 
     def left(self, connection: HttpConnection) -> None:
         """A connection is over. May be told more than once."""
         if not connection.admitted:
             return
         connection.admitted = False
-        self.flows(connection)
+        if connection in self._stalled:
+            self.flows(connection)
         if self._half_messages is not None:
             self._half_messages.forget(connection)
         self.at_once.release(connection.address)
@@ -141,7 +147,7 @@ class Connections:
         if not connection.admitted:
             return
         self._stalled[connection] = None
-        connection.stalled_at = connection.looked_at = asyncio.get_running_loop().time()
+        connection.stalled_at = connection.looked_at = monotonic()
         self._measured(connection, connection.unsent())
         connection.unread_then = connection.unread
         self._bound_unread()
@@ -180,7 +186,7 @@ class Connections:
         over = {address for address in over if not self._is_proxy(address)}
         if not over and self._unread_by_all <= MOST_UNREAD:
             return
-        until = asyncio.get_running_loop().time() - PASSING_SECONDS
+        until = monotonic() - PASSING_SECONDS
         for connection in list(self._stalled):
             if connection.stalled_at > until:
                 return
@@ -201,7 +207,7 @@ class Connections:
     def _look(self) -> None:
         """Cut what has taken too long, and look again while there is anything to be looked at."""
         self._sweep = None
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         for connection in list(self._stalled):
             self._measured(connection, connection.unsent())
             seconds = now - connection.looked_at
@@ -226,9 +232,9 @@ class Connections:
 class BoundedServer(Server):
     """aiohttp's server with connections that are counted."""
 
-    def __init__(self, made: web.Server, book: Connections) -> None:
-        """`made`: as the application has made it."""
-        super().__init__(made)
+    def __init__(self, made: web.Server, book: Connections, door: Door | None) -> None:
+        """`made`, `door`: as in :class:`~neuron_meet.rest.malformed.Server`."""
+        super().__init__(made, door)
         self._book = book
 
     def __call__(self) -> RequestHandler:
@@ -239,14 +245,18 @@ class BoundedServer(Server):
 class BoundedRunner(Runner):
     """Serves an application with bounded connections."""
 
-    __slots__ = ("_book",)
+    __slots__ = ("_book", "_door")
 
-    def __init__(self, app: web.Application, book: Connections, **options: Any) -> None:
-        super().__init__(app, access_log=None, **options)
-        self._book = book
+    def __init__(
+        self, app: web.Application, book: Connections, door: Door | None = None, **options: Any
+    ) -> None:
+        """`door`: as in :class:`~neuron_meet.rest.malformed.Server`."""
+        # The kernel need not look whether peers are there: heads, bodies, answers and pings have their times.
+        super().__init__(app, access_log=None, tcp_keepalive=False, **options)
+        self._book, self._door = book, door
 
     async def _make_server(self) -> web.Server:
-        return BoundedServer(await web.AppRunner._make_server(self), self._book)
+        return BoundedServer(await web.AppRunner._make_server(self), self._book, self._door)
 
     async def cleanup(self) -> None:
         """Stop serving."""

@@ -26,6 +26,8 @@ _TOO_MANY_HEADERS = "Too many headers received"
 
 _MALFORMED = (HttpProcessingError, web.RequestPayloadError, ClientPayloadError)
 
+Door = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+"""Serves a request; None where it leaves that to the application."""
 _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -42,11 +44,11 @@ class Runner(web.AppRunner):
 class Server(web.Server):
     """Makes connections of our kind."""
 
-    def __init__(self, made: web.Server) -> None:
-        """`made`: as the application has made it."""
+    def __init__(self, made: web.Server, door: Door | None = None) -> None:
+        """`made`: as the application has made it. `door` serves requests that the application need not see."""
         of: Any = made
         super().__init__(
-            _shaping(of.request_handler),
+            _shaping(of.request_handler, door),
             request_factory=of.request_factory,
             loop=of._loop,
             **of._kwargs,
@@ -120,11 +122,13 @@ def _problem(status: int, exc: BaseException | None) -> tuple[int, str]:
     return status, HTTPStatus(status).phrase
 
 
-def _shaping(handle: _Handle) -> _Handle:
+def _shaping(handle: _Handle, door: Door | None) -> _Handle:
     """The application's handler; aiohttp's exceptions that pass all middlewares are answered as others are."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         try:
+            if door is not None and (served := await door(cast("web.Request", request))) is not None:
+                return served
             return await handle(request)
         except web.HTTPException as exception:
             return http_exception_response(request, exception)

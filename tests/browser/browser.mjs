@@ -1,6 +1,7 @@
 // Chromium with fake camera, microphone and screen, and people who use the meeting page in contexts of their own.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AxeBuilder } from "@axe-core/playwright";
 import { chromium } from "playwright-core";
@@ -27,9 +28,24 @@ const ARGUMENTS = [
   "--host-resolver-rules=MAP meet.test 127.0.0.1",
 ];
 
+/**
+ * What its cameras see, in YUV4MPEG2: small, so that the tests measure the page and not the encoding of video, and moving,
+ * so that frames go on.
+ */
+function film() {
+  const [width, height] = [256, 144];
+  const frame = (light) => Buffer.concat([Buffer.from("FRAME\n"), Buffer.alloc(width * height, light), Buffer.alloc((width * height) / 2, 128)]);
+  const file = join(mkdtempSync(join(tmpdir(), "neuron-meet-film-")), "film.y4m");
+  writeFileSync(file, Buffer.concat([Buffer.from(`YUV4MPEG2 W${width} H${height} F5:1 Ip A1:1 C420jpeg\n`), frame(90), frame(110), frame(130)]));
+  return file;
+}
+
+/** For `launch`: cameras are three, each with a picture of its own size. */
+export const MANY_CAMERAS = ["--use-file-for-fake-video-capture"];
+
 /** A browser; `more` are further arguments of Chromium, those in `without` are left out. */
 export async function launch(more = [], without = []) {
-  const kept = ARGUMENTS.filter((argument) => !without.includes(argument.split("=")[0]));
+  const kept = [...ARGUMENTS, `--use-file-for-fake-video-capture=${film()}`].filter((argument) => !without.includes(argument.split("=")[0]));
   return chromium.launch({ executablePath: process.env.CHROMIUM, args: [...kept, ...more] });
 }
 

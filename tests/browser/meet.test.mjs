@@ -1,10 +1,10 @@
 // From the start page to a meeting of three who see, hear and read each other.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { URL_OF_SERVER, control, depart, door, enter, gone, guest, healthy, hosting, inMeeting, launch, person, picture, says, sees, tile, until } from "./browser.mjs";
+import { MANY_CAMERAS, URL_OF_SERVER, control, depart, door, enter, gone, guest, healthy, hosting, inMeeting, launch, person, picture, says, sees, tile, until } from "./browser.mjs";
 
 let browser;
-before(async () => (browser = await launch()));
+before(async () => (browser = await launch([], MANY_CAMERAS)));
 after(() => browser.close());
 
 test("a new host and two guests meet", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { depart, enter, healthy, hosting, inMeeting, launch, person, picture, sees, tile, until } from "./browser.mjs";
+import { MANY_CAMERAS, depart, enter, healthy, hosting, inMeeting, launch, person, picture, sees, tile, until } from "./browser.mjs";
 import { Relay } from "./relay.mjs";
 
 const { TURN_PORT, TURN_USERNAME, TURN_PASSWORD } = process.env;
@@ -25,7 +25,7 @@ function onlyOverRelay(context) {
 
 test("no path for a while", { timeout: 900_000 }, async () => {
   const relay = new Relay({ port: TURN_PORT, username: TURN_USERNAME, password: TURN_PASSWORD });
-  const browser = await launch();
+  const browser = await launch([], MANY_CAMERAS);
   try {
     await relay.start();
     const { page: hanna, code } = await hosting(browser, {}, onlyOverRelay);

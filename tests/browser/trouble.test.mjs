@@ -1,13 +1,13 @@
 // What goes wrong before and around a meeting: a sentence each, and a way on.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { URL_OF_SERVER, account, control, depart, door, enter, healthy, hosting, inMeeting, launch, person, picture, rest, says, seat, sees, signedIn, tile, until } from "./browser.mjs";
+import { MANY_CAMERAS, URL_OF_SERVER, account, control, depart, door, enter, healthy, hosting, inMeeting, launch, person, picture, rest, says, seat, sees, signedIn, tile, until } from "./browser.mjs";
 
 let browser;
 let hanna;
 let code;
 before(async () => {
-  browser = await launch();
+  browser = await launch([], MANY_CAMERAS);
   ({ page: hanna, code } = await hosting(browser));
 });
 after(() => browser.close());
@@ -26,7 +26,8 @@ async function comesWithout(page, sentence, name) {
 
 /** The same in a browser of its own, started so. */
 async function without(arguments_, permissions, sentence, name) {
-  const other = await launch(...arguments_);
+  const [more, less = []] = arguments_;
+  const other = await launch(more, [...less, ...MANY_CAMERAS]);
   try {
     const page = await person(other, { permissions });
     await comesWithout(page, sentence, name);

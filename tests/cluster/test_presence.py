@@ -37,6 +37,10 @@ def as_known(room: LiveRoom) -> tuple[object, ...]:
     )  # fmt: skip
 
 
+PATIENCE_SECONDS = 30
+"""For a Redis on a busy machine: these walks are not about its absence."""
+
+
 async def three_nodes(
     redis_url: str, at: Callable[[str], int], carry_out: Callable[[int, Iterable[RoomEffect]], None]
 ) -> list[ClusterPresence]:
@@ -44,7 +48,7 @@ async def three_nodes(
     nodes: list[ClusterPresence] = []
     for number in range(3):
         node = ClusterPresence(
-            Link(redis_url),
+            Link(redis_url, PATIENCE_SECONDS),
             f"node{number}",
             carry_out=lambda effects, number=number: carry_out(number, effects),
             connected=lambda sid, number=number: at(sid) == number,
