@@ -140,7 +140,7 @@ class EngineServer(engineio.AsyncServer):
         Upstream turns each into a WSGI environment and looks at it from all sides. What :meth:`admit` takes goes
         without that. Requests of a session have a pace of its own (`LIMIT_FRAMES`).
         """
-        if _REFUSAL not in request and (answer := await self.admit(request)) is not None:
+        if _REFUSAL not in request and (answer := await self._admit(request)) is not None:
             return answer
         refusal = request.get(_REFUSAL)
         if refusal is not None:
@@ -166,9 +166,12 @@ class EngineServer(engineio.AsyncServer):
         May be asked before the application has looked at the request: middlewares and routes do nothing for it, and
         are a tenth of a connect.
         """
+        return await self._admit(request) if request.path == self._path else None
+
+    async def _admit(self, request: web.Request) -> web.StreamResponse | None:
+        """The same, of a request that is known to be for this server."""
         if (
             request.rel_url.raw_query_string != _NEW_WEBSOCKET
-            or request.path != self._path
             or self.draining
             or not self._welcomes_origin(request)
             or (upgrade := _upgrade(request)) is None
