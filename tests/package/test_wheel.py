@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 
 from neuron_meet.store.node import find_node
 from tests.package.environment import environment, needed, requirements
+from tests.postgres import SharedPostgres
 from tests.process.program import Program, gone
 from tests.process.visitor import visiting
 from tests.store.former import dump
@@ -41,11 +42,14 @@ def run(*command: str | Path, cwd: Path, **settings: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the wheel and the source distribution."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "setup.wheel", folder, cwd=CHECKOUT)
+@pytest.fixture(scope="session")
+def built(shared_postgres: SharedPostgres) -> Path:
+    """The folder with the wheel and the source distribution. Made once a session: it collects in the checkout."""
+    folder = shared_postgres.folder / "dist"
+    with shared_postgres.once("wheel") as first:
+        if first:
+            folder.mkdir()
+            run(sys.executable, "-m", "setup.wheel", folder, cwd=CHECKOUT)
     return folder
 
 
