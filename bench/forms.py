@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, stdev
+from statistics import mean, median, stdev
 
 import uvloop
 
@@ -98,13 +98,16 @@ def measure(
 
 
 def table(starts: Sequence[Results], forms: Forms, heads: tuple[str, str]) -> str:
-    """A line for each of the rows' lines: medians over all rounds of both forms, and two ratios with standard errors.
+    """A line for each of the rows' lines: medians over all rounds of both forms, two ratios with standard errors, and
+    the same two of the quietest rounds.
 
     A ratio is the median of those of each start, whose servers ran by turns: what the machine does from one start to
-    the next changes it little. `heads` are the forms' names in the table, `one`'s first.
+    the next changes it little. What others do on it makes every round dearer and none cheaper, so the rounds that were
+    cheapest, a tenth of all, say most where it is not quiet. `heads` are the forms' names in the table, `one`'s first.
     """
     one, other = heads
-    lines = [f"{'':82} {one:>8} {other:>8}  {f'{other}/{one}':15} {one}/{one}"]
+    head = f"{f'{other}/{one}':15} {f'{one}/{one}':15} quietest rounds: {other}/{one}, {one}/{one}"
+    lines = [f"{'':82} {one:>8} {other:>8}  {head}"]
     for line, each in _rounds(starts).items():
         first, control, others = (
             [rounds[name] for rounds in each] for name in (forms.one, forms.control, forms.other)
@@ -112,7 +115,8 @@ def table(starts: Sequence[Results], forms: Forms, heads: tuple[str, str]) -> st
         both = [[*mine, *twin] for mine, twin in zip(first, control, strict=True)]
         lines.append(
             f"{f'{line.title}, {line.unit}':82} {median(_all(both)):8.2f} {median(_all(others)):8.2f}  "
-            f"{_ratio(others, both):15} {_ratio(control, first)}"
+            f"{_ratio(others, both):15} {_ratio(control, first):15} "
+            f"{_quietest(others) / _quietest(first):.3f}, {_quietest(control) / _quietest(first):.3f}"
         )
     return "\n".join(lines)
 
@@ -129,6 +133,12 @@ def _rounds(starts: Sequence[Results]) -> dict[Line, list[dict[str, list[float]]
 
 def _all(rounds: Sequence[Sequence[float]]) -> list[float]:
     return [value for of_start in rounds for value in of_start]
+
+
+def _quietest(rounds: Sequence[Sequence[float]]) -> float:
+    """The mean of the cheapest tenth of all rounds."""
+    cheapest = sorted(_all(rounds))
+    return mean(cheapest[: max(1, len(cheapest) // 10)])
 
 
 def _ratio(above: Sequence[list[float]], below: Sequence[list[float]]) -> str:
