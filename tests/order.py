@@ -10,6 +10,7 @@ import pytest
 TOGETHER = "tests/browser/test_page.py"
 """One worker's: there is one Chromium at a time, which other workers would wait for."""
 LONGEST = (
+    "tests/chaos/test_cluster_rolling.py",
     "tests/rest/test_openapi.py::test_a_walk_through_the_document",
     "tests/security/test_half_open.py::test_thousands_of_half_open_handshakes",
     "tests/security/test_fuzz.py::test_mutated_packets",
@@ -30,7 +31,8 @@ LONGEST = (
 def in_order(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     """The same tests, so that each of so many workers has its share of the long ones at the head of its run."""
     head = [item for item in items if item.nodeid.startswith(TOGETHER)]
-    long = [item for name in LONGEST for item in items if item.nodeid.startswith(name)]
+    named = (item for name in LONGEST for item in items if item.nodeid.startswith(name))
+    long = list(dict.fromkeys(named))  # a folder's have names of their own among them
     first = {id(item) for item in (*head, *long)}
     rest = [item for item in items if id(item) not in first]
     if workers == 1:

@@ -42,13 +42,17 @@ PATIENCE_SECONDS = 30
 
 
 async def three_nodes(
-    redis_url: str, at: Callable[[str], int], carry_out: Callable[[int, Iterable[RoomEffect]], None]
+    redis_url: str,
+    at: Callable[[str], int],
+    carry_out: Callable[[int, Iterable[RoomEffect]], None],
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> list[ClusterPresence]:
     """Three nodes with an empty Redis; `at` says which one has a socket."""
     nodes: list[ClusterPresence] = []
     for number in range(3):
         node = ClusterPresence(
-            Link(redis_url, PATIENCE_SECONDS),
+            Link(redis_url, patience_seconds),
             f"node{number}",
             carry_out=lambda effects, number=number: carry_out(number, effects),
             connected=lambda sid, number=number: at(sid) == number,

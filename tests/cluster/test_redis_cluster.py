@@ -101,7 +101,9 @@ async def test_a_shard_that_does_not_answer_is_a_redis_that_is_away(
     """Its silence is noticed by who only listens, too; afterwards all is heard again."""
     monkeypatch.setattr(channels, "WATCH_SECONDS", 0.1)
     told, lost = Told(), asyncio.Event()
-    presences = await three_nodes(redis_cluster.url, lambda sid: int(sid[-1]), told.hear)
+    presences = await three_nodes(
+        redis_cluster.url, lambda sid: int(sid[-1]), told.hear, patience_seconds=link.TIMEOUT_SECONDS
+    )
     hosting = presences[1].hosting
     await come(presences[1], "two1")
     monkeypatch.setattr(hosting.channels, "_lost", lost.set)
