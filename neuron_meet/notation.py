@@ -60,12 +60,9 @@ def _parts(value: object) -> object:
     return value
 
 
-def _secret_parts(value: object) -> object:
-    if isinstance(value, str):
-        secrets = tuple(SecretStr(part.strip()) for part in value.split(",") if part.strip())
-        if len(secrets) > MOST_SECRETS:
-            raise ValueError(f"must be at most {MOST_SECRETS} secrets, separated by commas")
-        return secrets
+def _few(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if len(value) > MOST_SECRETS:
+        raise ValueError(f"must be at most {MOST_SECRETS} secrets, separated by commas")
     return value
 
 
@@ -152,7 +149,7 @@ def _duration(value: str) -> str:
 
 RateSetting = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origin_parts), AfterValidator(_origins)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secret_parts)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_few)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_network_parts)]
 StunUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_stun)]
 TurnUrls = Annotated[str, AfterValidator(_turn)]

@@ -41,9 +41,10 @@ class Pace:
         seconds = 0.0 if self._buckets is None else self._buckets.charge(address)
         if seconds and not self._shared(address):
             return self._wait(address, seconds)
-        if self._shares is None or self._shares.of(address).take(FRAMES_A_REQUEST):
+        if self._shares is None:
             return None
-        return self._shares.of(address).turn(FRAMES_A_REQUEST)
+        share = self._shares.of(address)
+        return None if share.take(FRAMES_A_REQUEST) else share.turn(FRAMES_A_REQUEST)
 
     async def _wait(self, address: str, seconds: float) -> None:
         self.waiting += 1

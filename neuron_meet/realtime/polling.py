@@ -225,9 +225,7 @@ class Polling:
                 await asyncio.sleep(0)  # the others have their turn
                 if socket.closed:
                     return
-            if share.used < share.limit and not share.waiting:
-                share.used += 1  # as `turn` does, without a call more
-            else:
+            if not share.take(1):
                 await share.turn(1)
                 if socket.closed:
                     return
