@@ -25,6 +25,9 @@ UDP = struct.pack("!B3x", 17)
 TCP = struct.pack("!B3x", 6)
 IPV6 = struct.pack("!B3x", 2)
 
+STALE_NONCE = 438
+TRIES = 3
+"""With the nonce of the answer each time (RFC 8489 §9.2.5): that of a request sent twice is stale at once."""
 RETRANSMIT_SECONDS = 0.5
 """The first retransmission time-out of RFC 8489 §6.2.1."""
 PATIENCE_SECONDS = 30
@@ -88,11 +91,15 @@ class TurnClient:
         refused = parsed(self._ask(ALLOCATE, asked))
         if refused.error != 401:  # what it does for nobody it refuses before it asks who it is
             return Allocation(error=refused.error)
-        realm, nonce = refused.attributes[REALM], refused.attributes[NONCE]
-        self._key = hashlib.md5(b":".join((username.encode(), realm, password.encode()))).digest()
-        self._signed = [(USERNAME, username.encode()), (REALM, realm), (NONCE, nonce)]
-        answer = self._ask(ALLOCATE, [*asked, *self._signed], self._key)
-        message = parsed(answer)
+        message, answer = refused, b""
+        for _ in range(TRIES):
+            realm, nonce = message.attributes[REALM], message.attributes[NONCE]
+            self._key = hashlib.md5(b":".join((username.encode(), realm, password.encode()))).digest()
+            self._signed = [(USERNAME, username.encode()), (REALM, realm), (NONCE, nonce)]
+            answer = self._ask(ALLOCATE, [*asked, *self._signed], self._key)
+            message = parsed(answer)
+            if message.error != STALE_NONCE:
+                break
         if message.error is not None:
             return Allocation(error=message.error)
         assert message.kind == ALLOCATE | SUCCESS
